@@ -1,0 +1,31 @@
+# Each target is one line that a laptop can run. `make run` needs Python 3.11 or newer and a network for the install.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup run test lint study bench
+
+help:      ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/  /'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+setup: $(VENV)/.installed  ## create .venv with pinned dependencies
+
+run: setup  ## the three-model comparison on phantom heads
+	$(BIN)/python run.py experiment=three_models
+
+test: setup  ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: setup  ## style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check --diff . && $(BIN)/mypy
+
+study: setup  ## the three-model comparison on HC18: make study HC18=DIR
+	$(BIN)/python run.py experiment=three_models data=hc18 data.root=$(HC18)
+
+bench: setup  ## times: a step against the study's own, loader, codecs
+	$(BIN)/python -m experiments.bench.run

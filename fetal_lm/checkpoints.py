@@ -1,0 +1,87 @@
+"""Checkpoints: found, checked and loaded without running anything that is stored in them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from fetal_lm.errors import InputError
+
+IDENTITY_KEY: Final = "fetal_lm"
+LAST: Final = "last"
+
+
+def resolve(choice: str | None, folder: Path) -> Path | None:
+    """The checkpoint to go on from.
+
+    Args:
+        choice: a path; `last` for the run folder's own; None for none.
+        folder: of the run.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if choice is None:
+        return None
+    path = folder / "checkpoints" / "last.ckpt" if choice == LAST else Path(choice)
+    if not path.is_file():
+        hint = f"name the interrupted run's folder with hydra.run.dir=..., which is {folder} now" if choice == LAST else ""
+        raise InputError(f"{path}: no such checkpoint to go on from; {hint or 'give the path of a .ckpt file, or `last`'}")
+    return path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The checkpoint's content, on the CPU.
+
+    Raises:
+        InputError: the file is not a checkpoint, is damaged, or holds anything but tensors and plain values.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file that a run wrote") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise InputError(f"{path}: holds no model weights; expected a .ckpt file that a run wrote")
+    return content
+
+
+def check(path: Path, identity: Mapping[str, str]) -> None:
+    """Makes sure that a checkpoint belongs to the run that wants to go on from it.
+
+    Args:
+        path: of the checkpoint.
+        identity: of the run: `model` and `split_digest`.
+
+    Raises:
+        InputError: it is of another model, or was trained on another split.
+    """
+    stored = read(path).get(IDENTITY_KEY) or {}
+    if stored.get("model") != identity["model"]:
+        raise InputError(
+            f"{path}: a checkpoint of model={stored.get('model', 'unknown')}, but this run is model={identity['model']}; "
+            f"choose the same model"
+        )
+    if stored.get("split_digest") != identity["split_digest"]:
+        raise InputError(
+            f"{path}: trained on another split than this run's (data, data.fold or split differ), so that test images "
+            "might have been trained on; choose the options of the run that wrote it"
+        )
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Loads the weights of a checkpoint into a model of the same architecture.
+
+    Raises:
+        InputError: as `read`, or the weights do not fit the model.
+    """
+    weights = read(path)["state_dict"]
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path}: its weights do not fit this model: {error}") from error

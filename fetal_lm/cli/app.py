@@ -1,0 +1,86 @@
+"""`fetal-lm`: everything that is not an experiment.
+
+Heavy imports stay inside the commands, so that `--help` is immediate.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fetal_lm.errors import InputError
+
+BAD_INPUT = 2
+
+
+class _Group(TyperGroup):
+    """Turns bad input into its message and an exit code, for every command."""
+
+    # Typer brings its own copy of click in some versions; Any fits both.
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            # Hydra's own switch, so that the project has one.
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            typer.echo(f"fetal-lm: {error}", err=True)
+            raise typer.Exit(BAD_INPUT) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Fetal head landmarks: work with finished experiments. Experiments themselves are started with run.py.",
+    epilog="Set HYDRA_FULL_ERROR=1 to see the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> bool:
+    if not wanted:
+        return wanted
+    try:
+        version = metadata.version("fetal-lm")
+    except metadata.PackageNotFoundError:
+        version = "(not installed: run from its source folder)"
+    typer.echo(f"fetal-lm {version}")
+    raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Takes the options that belong to no command."""
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm report multirun/2025-01-31/12-00-00\n\n"
+    "  fetal-lm report outputs/2025-01-31/12-00-00 --output /tmp/report"
+)
+def report(
+    sweep_dir: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report.", show_default="SWEEP_DIR/report")
+    ] = None,
+) -> None:
+    """Compare the models of a finished sweep, from disk alone.
+
+    Prints the table and writes comparison.md, comparison.csv, learning_curves.png, error_distribution.png and
+    predictions.png.
+
+    Exit code: 0 if every job is there; 1 if one is missing or damaged (it is named, the others are shown);
+    2 if the folder holds no run.
+    """
+    from fetal_lm.report.command import report_sweep
+
+    raise typer.Exit(report_sweep(sweep_dir, output))

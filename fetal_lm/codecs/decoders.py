@@ -1,0 +1,95 @@
+"""Heatmaps -> sub-pixel peaks, batched and on whatever device the maps are on.
+
+Every decoder takes non-negative maps `[..., h, w]` and returns points (x, y) `[..., 2]` in heatmap pixels whose centres are
+integers. A map without a peak (nothing above zero, or anything not finite) decodes to NaN, never to a corner.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# A Newton step from the highest pixel to the peak of a sampled Gaussian is at most 0.5 px inside the frame; a longer one
+# is noise, or a peak beyond the edge, and is cut here.
+LONGEST_STEP_PX = 1.5
+
+
+def argmax(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
+    """The centre of the highest pixel: off by up to half a heatmap pixel in x and y.
+
+    Example:
+        >>> heatmap = torch.zeros(4, 6); heatmap[1, 5] = 1.0
+        >>> argmax(heatmap)
+        tensor([5., 1.])
+    """
+    row, column, decoded = _highest_pixel(heatmaps)
+    return _nan_where(~decoded, torch.stack([column, row], dim=-1).to(heatmaps.dtype))
+
+
+def dark(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
+    """Distribution-aware decoding: one Newton step on the logarithm, from the highest pixel, exact for a Gaussian.
+
+    Source: Zhang, Zhu, Dai, Ye, Zhu, "Distribution-aware coordinate representation for human pose estimation", CVPR 2020,
+    equations 3 to 9, without its smoothing of the map. On the border the step starts one pixel further in. Where the
+    logarithm has no maximum there, the highest pixel stands.
+    """
+    height, width = heatmaps.shape[-2:]
+    row, column, decoded = _highest_pixel(heatmaps)
+    row_in, column_in = row.clamp(1, height - 2), column.clamp(1, width - 2)
+    patch = _patch(heatmaps, row_in, column_in, radius=1).double()
+    log = patch.clamp_min(torch.finfo(torch.float32).tiny).log()
+    dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
+    dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
+    dxx = log[..., 1, 2] - 2 * log[..., 1, 1] + log[..., 1, 0]
+    dyy = log[..., 2, 1] - 2 * log[..., 1, 1] + log[..., 0, 1]
+    dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
+    determinant = dxx * dyy - dxy * dxy
+    is_maximum = (dxx < 0) & (determinant > 1e-12)
+    safe = determinant.where(is_maximum, torch.ones_like(determinant))
+    step_x = ((dxy * dy - dyy * dx) / safe).clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX)
+    step_y = ((dxy * dx - dxx * dy) / safe).clamp(-LONGEST_STEP_PX, LONGEST_STEP_PX)
+    x = (column_in + step_x).where(is_maximum, column.double())
+    y = (row_in + step_y).where(is_maximum, row.double())
+    return _nan_where(~decoded, torch.stack([x, y], dim=-1).to(heatmaps.dtype))
+
+
+def local_soft_argmax(heatmaps: Float[Tensor, "*n h w"], radius: int) -> Float[Tensor, "*n 2"]:
+    """The centre of mass of a square window around the highest pixel.
+
+    Unbiased where the window holds the whole peak: with a radius of 4 sigma, and 4 sigma away from the frame's edge.
+
+    Args:
+        heatmaps: non-negative maps.
+        radius: half width of the window in heatmap pixels; what lies outside the map weighs nothing.
+    """
+    row, column, decoded = _highest_pixel(heatmaps)
+    padded = torch.nn.functional.pad(heatmaps, (radius, radius, radius, radius))
+    weights = _patch(padded, row + radius, column + radius, radius=radius).double()
+    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device=heatmaps.device)
+    mass = weights.sum(dim=(-2, -1)).clamp_min(torch.finfo(torch.float64).tiny)
+    x = column + (weights.sum(-2) * offsets).sum(-1) / mass
+    y = row + (weights.sum(-1) * offsets).sum(-1) / mass
+    return _nan_where(~decoded, torch.stack([x, y], dim=-1).to(heatmaps.dtype))
+
+
+def _highest_pixel(
+    heatmaps: Float[Tensor, "*n h w"],
+) -> tuple[Int[Tensor, "*n"], Int[Tensor, "*n"], Tensor]:
+    peak, index = heatmaps.flatten(-2).max(dim=-1)  # A NaN anywhere in the map is its maximum.
+    width = heatmaps.shape[-1]
+    return index // width, index % width, torch.isfinite(peak) & (peak > 0)
+
+
+def _patch(heatmaps: Tensor, row: Tensor, column: Tensor, *, radius: int) -> Float[Tensor, "*n d d"]:
+    width = heatmaps.shape[-1]
+    span = torch.arange(-radius, radius + 1, device=heatmaps.device)
+    rows = row[..., None, None] + span[:, None]
+    columns = column[..., None, None] + span[None, :]
+    index = (rows * width + columns).flatten(-2)
+    side = 2 * radius + 1
+    return heatmaps.flatten(-2).gather(-1, index).unflatten(-1, (side, side))
+
+
+def _nan_where(condition: Tensor, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+    return points.masked_fill(condition.unsqueeze(-1), torch.nan)

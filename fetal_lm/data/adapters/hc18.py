@@ -1,0 +1,189 @@
+"""HC18 in its official layout: images with the sonographer's ellipse drawn as a ring, and their pixel spacing.
+
+Source: van den Heuvel et al., "Automated measurement of fetal head circumference using 2D ultrasound images", PLoS ONE
+13 (2018) e0200412; data doi 10.5281/zenodo.1322001.
+
+    root/training_set/000_HC.png, 010_2HC.png, ...      images; the number names the examination
+    root/training_set/000_HC_Annotation.png, ...        outlines
+    root/training_set_pixel_size_and_HC.csv             filename, pixel size(mm), head circumference (mm)
+
+The landmarks are the ends of the ellipse's axes. Reading 802 outlines takes 2 s on one core, half of it for decoding,
+so that nothing is kept between runs.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from tqdm import tqdm
+
+from fetal_lm.data import images
+from fetal_lm.data.adapters.csv_rows import read_rows
+from fetal_lm.data.records import Record
+from fetal_lm.errors import InputError
+from fetal_lm.landmarks import canonical_order
+
+IMAGE_FOLDER: Final = "training_set"
+SPACING_CSV: Final = "training_set_pixel_size_and_HC.csv"
+_NAME, _SPACING = "filename", "pixel size(mm)"
+_OUTLINE_SUFFIX: Final = "_Annotation"
+
+_LARGEST_RESIDUAL_PX: Final = 6.0
+"""How far a ring's pixel may lie from the ellipse. At most 3.3 px in 802 outlines, which are 3 px wide; the farthest
+pixels are those of a line along the frame, where the head is larger than the image."""
+
+_SMALLEST_HOLE_PX: Final = 2.0
+"""How far from the centre a ring has to stay, so that a line or a dot is none."""
+
+
+class Hc18:
+    """The HC18 training set as a data source.
+
+    Args:
+        root: the folder that holds `training_set` and its CSV.
+    """
+
+    name = "hc18"
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+
+    def records(self) -> list[Record]:
+        """Every image in the CSV's order, its landmarks in canonical order.
+
+        Raises:
+            InputError: an image, outline or CSV row is missing or not what it should be.
+        """
+        mm_per_px = read_spacing(self.root / SPACING_CSV)
+        folder = self._folder()
+        found = {
+            path.name
+            for path in folder.glob("*.png")
+            if not path.name.startswith(".") and not path.stem.endswith(_OUTLINE_SUFFIX)
+        }
+        where = f"{folder} and {SPACING_CSV}"
+        if missing := sorted(mm_per_px.keys() - found):
+            raise InputError(
+                f"{where}: expected an image for each row, got none for {_some(missing)}; add or remove them"
+            )
+        if missing := sorted(found - mm_per_px.keys()):
+            raise InputError(
+                f"{where}: expected a row for each image, got none for {_some(missing)}; add or remove them"
+            )
+        return [
+            self._record(image, spacing)
+            for image, spacing in tqdm(mm_per_px.items(), desc="reading outlines", unit="outline", delay=5)
+        ]
+
+    def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
+        """The grey image, 0 to 255, of `record.size_orig`."""
+        return images.read_grey(self._folder() / record.image, size_orig=record.size_orig)
+
+    def content_key(self, record: Record) -> str:
+        """SHA-256 of the image file."""
+        return images.digest(self._folder() / record.image)
+
+    def _folder(self) -> Path:
+        return self.root / IMAGE_FOLDER
+
+    def _record(self, image: str, mm_per_px: float) -> Record:
+        path = self._folder() / image
+        size_orig = images.read_size(path)
+        outline = path.with_name(f"{path.stem}{_OUTLINE_SUFFIX}{path.suffix}")
+        try:
+            points_orig = axis_ends(images.read_grey(outline, size_orig=size_orig))
+        except NoEllipseError as error:
+            raise InputError(
+                f"{outline}: expected one ellipse drawn as a ring on black, but {error}; restore the archive's outline"
+            ) from error
+        return Record(
+            image=image,
+            examination=examination(image),
+            size_orig=size_orig,
+            points_orig=points_orig,
+            mm_per_px=mm_per_px,
+        )
+
+
+class NoEllipseError(ValueError):
+    """An outline is not one ring; the message says why."""
+
+
+def axis_ends(outline: UInt8[np.ndarray, "H W"]) -> Float[np.ndarray, "4 2"]:
+    """Ends of the axes of the ellipse that a ring draws: long axis OFD, short axis BPD, in canonical order.
+
+    Direct least-squares fit through the ring's pixels (Fitzgibbon, Pilu, Fisher, IEEE TPAMI 21 (1999) 476-480). Pixel
+    centres lie on integers and a ring is as wide inside as outside, so that the fit follows its centre line.
+
+    Args:
+        outline: a ring, 1 to several px wide, brighter than half the maximum; may be cut by the frame.
+
+    Returns:
+        (x, y) in pixels of the outline; outside the frame where the ellipse is.
+
+    Raises:
+        NoEllipseError: nothing is drawn, or what is drawn is filled or more than one ring.
+    """
+    brightest = int(outline.max(initial=0))
+    drawn = cv2.findNonZero((outline > brightest / 2).astype(np.uint8))
+    if brightest == 0 or drawn is None:
+        raise NoEllipseError("the image is black")
+    pixels = drawn.reshape(-1, 2).astype(np.float64)
+    if len(pixels) < 5:
+        raise NoEllipseError(f"only {len(pixels)} pixels are drawn")
+    (centre_x, centre_y), diameters, degrees = cv2.fitEllipseDirect(pixels.astype(np.float32))
+    centre, radii = np.array([centre_x, centre_y]), np.array(diameters) / 2
+    if not (np.isfinite([*centre, *radii, degrees]).all() and radii.min() > 0):
+        raise NoEllipseError("what is drawn lies on no ellipse")
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    axes = np.array([[cos, sin], [-sin, cos]])
+    if np.hypot(*(pixels - centre).T).min() < max(radii.min() / 2, _SMALLEST_HOLE_PX):
+        raise NoEllipseError("what is drawn is filled, or no ring")
+    residual = _distance_along_ray((pixels - centre) @ axes.T, radii)
+    if residual.max() > _LARGEST_RESIDUAL_PX:
+        x, y = pixels[residual.argmax()]
+        raise NoEllipseError(
+            f"the pixel at x {x:.0f}, y {y:.0f} lies {residual.max():.0f} px from the ellipse that fits best (at most "
+            f"{_LARGEST_RESIDUAL_PX:.0f} px are accepted): there are two rings, a stray mark or something filled"
+        )
+    long, short = (axes * radii[:, None])[np.argsort(-radii, kind="stable")]
+    return canonical_order(np.stack([centre - long, centre + long, centre - short, centre + short]))
+
+
+def examination(image: str) -> str:
+    """The number before the first underscore: `010_2HC.png` is a further frame of examination 010.
+
+    Example:
+        >>> examination("010_2HC.png")
+        '010'
+    """
+    return image.split("_", 1)[0]
+
+
+def read_spacing(path: Path) -> dict[str, float]:
+    """Millimetres per pixel by image name, in the order of HC18's CSV.
+
+    Raises:
+        InputError: the CSV is missing or empty, lacks a column, or has a name twice or a spacing that is not above 0.
+    """
+    spacing: dict[str, float] = {}
+    for image, row in read_rows(path, (_NAME, _SPACING), key=_NAME).items():
+        spacing[image] = row.number(_SPACING)
+        if spacing[image] <= 0:
+            raise row.error(_SPACING, "millimetres per pixel above 0", row.text(_SPACING), "correct the cell")
+    return spacing
+
+
+def _distance_along_ray(offsets: Float[np.ndarray, "N 2"], radii: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " N"]:
+    """Distance in px of points from an ellipse, along the ray from its centre; offsets are along its axes."""
+    return np.asarray(np.abs(1 - 1 / np.hypot(*(offsets / radii).T)) * np.hypot(*offsets.T))
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

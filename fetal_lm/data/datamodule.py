@@ -1,0 +1,171 @@
+"""Records, split, cache and augmentation -> loaders: one LightningDataModule, the same for every hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fetal_lm import geometry, landmarks
+from fetal_lm.data.batch import Batch, Sample, collate
+from fetal_lm.data.cache import open_images
+from fetal_lm.data.records import Record, Source
+from fetal_lm.data.splits import Split
+from fetal_lm.data.transforms import Augmentation
+from fetal_lm.geometry import Fit, Size
+
+Draw = tuple[int, int]
+"""(record index, seed of the augmentation)."""
+
+Order = Literal["canonical", "labelled"]
+
+
+class LandmarkDataModule(pl.LightningDataModule):
+    """Loaders over one split of one source.
+
+    Args:
+        source: where images and labels come from.
+        records: the source's records, in its order.
+        split: which of them train, select and test.
+        augmentation: drawn anew for each training image and epoch; validation and test images are never augmented.
+        size_net: (height, width) that the network sees.
+        fit: `squash` or `letterbox`.
+        order: `canonical` renames the ends of each pair by `landmarks.canonical_order` after augmentation; `labelled`
+            keeps the source's names.
+        batch_size: images per training step; the last, smaller batch of an epoch is left out unless it is the only one.
+        workers: loader processes; 0 loads in the training process, which is fastest on two cores.
+        cache_dir: folder of the image cache; None reads and resizes each image every time.
+        seed: order of the training images and draws of the augmentation, each a function of (seed, epoch).
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        records: Sequence[Record],
+        split: Split,
+        augmentation: Augmentation,
+        size_net: Size,
+        fit: Fit,
+        order: Order,
+        batch_size: int,
+        workers: int,
+        cache_dir: Path | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.records = list(records)
+        self.split = split
+        self.augmentation = augmentation
+        self.size_net = size_net
+        self.fit = fit
+        self.order = order
+        self.batch_size = batch_size
+        self.workers = workers
+        self.cache_dir = cache_dir
+        self.seed = seed
+        self._dataset: HeadDataset | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens the image cache, filling it first if need be."""
+        if self._dataset is None:
+            self._dataset = HeadDataset(self)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Augmented training images, shuffled anew every epoch."""
+        drop_last = len(self.split.train) >= self.batch_size
+        return self._loader(EpochShuffle(self.split.train, seed=self.seed), drop_last=drop_last)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation images in order, as they are."""
+        return self._loader(self.split.val)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Test images in order, as they are."""
+        return self._loader(self.split.test)
+
+    def images(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Grey images at their original size, for pictures."""
+        return [self.source.read(self.records[index]) for index in indices]
+
+    def _loader(self, sampler: Sequence[int] | EpochShuffle, *, drop_last: bool = False) -> DataLoader[Batch]:
+        self.setup()
+        if self._dataset is None:
+            raise RuntimeError("setup() opened no images")
+        return DataLoader(
+            self._dataset,
+            sampler=sampler,
+            batch_size=self.batch_size,
+            drop_last=drop_last,
+            collate_fn=collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+class EpochShuffle(Sampler[Draw]):
+    """A shuffle and augmentation seeds that are functions of (seed, epoch) alone, so that a resumed run draws the same.
+
+    Lightning calls `set_epoch` before every epoch.
+    """
+
+    def __init__(self, indices: Sequence[int], *, seed: int) -> None:
+        self.indices = np.asarray(indices)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch that the next iteration draws."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(self.indices)
+        seeds = generator.integers(2**31, size=len(order))
+        return iter(list(zip(order.tolist(), seeds.tolist(), strict=True)))
+
+
+class HeadDataset(Dataset[Sample]):
+    """Samples by record index (as they are) or by (record index, seed) (augmented)."""
+
+    def __init__(self, module: LandmarkDataModule) -> None:
+        self._records = module.records
+        self._augmentation = module.augmentation
+        self._canonical = module.order == "canonical"
+        fit = geometry.FITS[module.fit]
+        self._to_net = [fit(record.size_orig, module.size_net) for record in module.records]
+        self._images = open_images(
+            module.source, module.records, size_net=module.size_net, fit=module.fit, cache_dir=module.cache_dir
+        )
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, key: int | Draw) -> Sample:
+        index, seed = key if isinstance(key, tuple) else (key, None)
+        record, to_net = self._records[index], self._to_net[index]
+        image = self._images[index]
+        points_net = geometry.apply(to_net, record.points_orig)
+        if seed is not None:
+            aspect = to_net[1, 1] / to_net[0, 0]
+            image, points_net = self._augmentation(image, points_net, aspect=aspect, seed=seed)
+        if self._canonical:
+            # Last, because a rotation may carry the OFD through the vertical, where the order changes.
+            points_net = landmarks.canonical_order(points_net)
+        return Sample(
+            image=torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).unsqueeze(0),
+            points_net=points_net,
+            to_orig=geometry.inverse(to_net),
+            mm_per_px=record.mm_per_px,
+            index=index,
+        )

@@ -1,0 +1,121 @@
+"""Image files -> grey arrays, or one clear error: never a partly decoded image."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from fetal_lm.errors import InputError
+from fetal_lm.geometry import Size
+
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_HEADER_BYTES: Final = 24  # signature, then length, type, width and height of the first chunk
+_JPEG_START: Final = b"\xff\xd8\xff"
+_JPEG_END: Final = b"\xff\xd9"
+_UINT16_TO_UINT8: Final = 257
+
+
+def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray, "H W"]:
+    """Reads an image as 8-bit grey, 0 to 255.
+
+    Colour becomes luma, transparency is left out, 16 bits are scaled down so that 65535 becomes 255, and a JPEG is
+    turned as its EXIF orientation says.
+
+    Args:
+        path: PNG, JPEG or whatever else OpenCV decodes.
+        size_orig: (height, width) that the image must have; None accepts any.
+
+    Raises:
+        InputError: the file is missing, truncated, damaged, not an image, or of another size.
+    """
+    content = _bytes(path)
+    if content.startswith(_PNG_SIGNATURE):
+        _check_png(path, content)
+    # Which damage OpenCV reports depends on its version; some decode a truncated file and leave the rest grey or black.
+    elif content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]:
+        raise _damaged(path, "the JPEG has no end marker: the file is truncated")
+    image = None
+    if content:
+        try:
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+        except cv2.error as error:
+            raise _damaged(path, f"OpenCV cannot decode it ({error.err})") from error
+    if image is None:
+        raise _damaged(path, f"it is not an image that OpenCV can decode ({len(content)} bytes)")
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + _UINT16_TO_UINT8 // 2) // _UINT16_TO_UINT8).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"{path}: expected an image of 8 or 16 bits per channel, got {image.dtype}; convert it to 8 bits"
+        )
+    if size_orig is not None and image.shape != size_orig:
+        raise InputError(
+            f"{path}: expected {size_orig[1]} x {size_orig[0]} px (width x height), got {image.shape[1]} x "
+            f"{image.shape[0]}; the labels are in pixels of the original image, so restore the original"
+        )
+    return np.asarray(image)
+
+
+def read_size(path: Path) -> Size:
+    """(height, width) in pixels; of a PNG, only the header is read.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    try:
+        with path.open("rb") as handle:
+            header = handle.read(_PNG_HEADER_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if header.startswith(_PNG_SIGNATURE) and len(header) == _PNG_HEADER_BYTES:
+        width, height = struct.unpack(">II", header[16:])
+        return height, width
+    height, width = read_grey(path).shape
+    return height, width
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return hashlib.sha256(_bytes(path)).hexdigest()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_png(path: Path, content: bytes) -> None:
+    """Walks the chunks up to IEND, because OpenCV may return what it could decode of a truncated or damaged PNG."""
+    at = len(_PNG_SIGNATURE)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack(">I4s", content[at : at + 8])
+        end = at + 8 + length
+        if end + 4 > len(content):
+            break
+        if zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+            raise _damaged(path, f"the checksum of the PNG's {kind.decode('latin-1')} chunk at byte {at} is wrong")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise _damaged(path, f"the PNG has no end chunk: the file is truncated ({len(content)} bytes)")
+
+
+def _damaged(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: expected a whole image file, but {what}; copy or download the file again")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: cannot be read ({error.strerror or error}); check the folder that you gave")

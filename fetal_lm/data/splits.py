@@ -1,0 +1,208 @@
+"""Which images train, which select and which test.
+
+`by_examination` is the honest split: frames of one examination show the same head and never part. `by_image` is the
+original study's, kept for comparison; `leaking_images` says what it costs. Neither depends on the seed of the training
+or on the order of the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from fetal_lm.atomic import write_text
+from fetal_lm.biometry import bpd, head_circumference, ofd
+from fetal_lm.data.records import Record
+from fetal_lm.errors import InputError
+
+
+class Split(NamedTuple):
+    """Indices into the source's records, ascending; `val` selects weights, `test` is measured once."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+_PARTS: Final = Split._fields
+
+
+def by_examination(
+    records: Sequence[Record], *, fold: int, folds: int = 5, val_fraction: float = 0.1, seed: int = 0
+) -> Split:
+    """Splits by examination, balanced by head size; every image is tested in exactly one fold.
+
+    Examinations are sorted by circumference (in mm, or in original px if a spacing is unknown) and dealt to the folds
+    in shuffled blocks of `folds`. Validation examinations are drawn evenly over the sizes of what is not tested.
+
+    Args:
+        records: in any order.
+        fold: which one is tested, 0 to `folds` - 1.
+        folds: how many there are, at least 2.
+        val_fraction: share of all examinations that select, above 0 and below 1; at least one examination.
+        seed: of the dealing; leave it alone to stay comparable.
+
+    Raises:
+        InputError: an option is out of range or a part would be empty.
+    """
+    _check_options(fold, folds, val_fraction)
+    members = defaultdict(list)
+    for index, record in enumerate(records):
+        members[record.examination].append(index)
+    size = _mean_sizes(records, members)
+    ordered = sorted(members, key=lambda examination: (size[examination], examination))
+    dealt = np.array(_dealt_folds(len(ordered), folds, np.random.default_rng(seed)))
+    test = [name for name, dealt_to in zip(ordered, dealt, strict=True) if dealt_to == fold]
+    others = [name for name, dealt_to in zip(ordered, dealt, strict=True) if dealt_to != fold]
+    # One from each of equally long runs of neighbours in size.
+    draw = np.random.default_rng([seed, fold])
+    runs = np.array_split(np.arange(len(others)), max(1, round(val_fraction * len(ordered))))
+    val = {others[draw.choice(run)] for run in runs if len(run)}
+    train = [name for name in others if name not in val]
+    return _checked(
+        *(sorted(index for name in part for index in members[name]) for part in (train, val, test)),
+        what=f"{len(records)} images of {len(ordered)} examinations, {folds} folds, val_fraction {val_fraction}",
+    )
+
+
+def by_image(
+    records: Sequence[Record],
+    *,
+    fold: int,
+    folds: int = 5,
+    val_fraction: float = 0.1,
+    seed: int = 42,
+    test_selects: bool = False,
+) -> Split:
+    """Splits at random by image, as the original study did: frames of one examination land on both sides.
+
+    The study had one set of 15 % that selected the weights and was reported as well; with `test_selects` (and 7 folds)
+    this does the same.
+
+    Args:
+        records: in any order.
+        fold: which one is tested, 0 to `folds` - 1.
+        folds: how many there are, at least 2.
+        val_fraction: share of all images that select, above 0 and below 1; at least one image.
+        seed: of the shuffle.
+        test_selects: validates on the test images and takes no others for it; `val_fraction` is then not used.
+
+    Raises:
+        InputError: an option is out of range or a part would be empty.
+    """
+    _check_options(fold, folds, val_fraction)
+    by_name = sorted(range(len(records)), key=lambda index: records[index].image)
+    shuffled = np.random.default_rng(seed).permutation(by_name).tolist()
+    test = shuffled[fold::folds]
+    others = [index for position, index in enumerate(shuffled) if position % folds != fold]
+    wanted = 0 if test_selects else max(1, round(val_fraction * len(records)))
+    return _checked(
+        others[wanted:],
+        test if test_selects else others[:wanted],
+        test,
+        what=f"{len(records)} images, {folds} folds, val_fraction {val_fraction}",
+    )
+
+
+def leaking_images(split: Split, records: Sequence[Record]) -> int:
+    """How many validation and test images show an examination that is also trained on; 0 is as it should be."""
+    trained = {records[index].examination for index in split.train}
+    return sum(records[index].examination in trained for index in {*split.val, *split.test})
+
+
+def split_digest(split: Split, records: Sequence[Record]) -> str:
+    """SHA-256 of which image is in which part, whatever the order of the records."""
+    return _digest({part: [records[index].image for index in getattr(split, part)] for part in _PARTS})
+
+
+def write_split(path: Path, split: Split, records: Sequence[Record]) -> None:
+    """Writes a split as JSON: names and examinations of each part, the digest, and what is unfair about it."""
+    content: dict[str, Any] = {
+        "digest": split_digest(split, records),
+        "leaking_images": leaking_images(split, records),
+        "test_images_that_select": len({*split.val} & {*split.test}),
+    }
+    for part in _PARTS:
+        chosen = [records[index] for index in getattr(split, part)]
+        content[part] = {record.image: record.examination for record in chosen}
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_split(path: Path, records: Sequence[Record]) -> Split:
+    """Restores a split by the images' names, so that a resumed run trains and tests on what it began with.
+
+    Raises:
+        InputError: the file is missing, damaged or edited, or the source has other images than the split names.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        named = {part: [str(image) for image in content[part]] for part in _PARTS}
+        written = content["digest"]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); start a new run") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected a split as this program writes it, but {error!r}; start a new run"
+        ) from error
+    if written != _digest(named):
+        raise InputError(
+            f"{path}: the digest does not fit the images: the file was changed; restore it or start a new run"
+        )
+    index = {record.image: position for position, record in enumerate(records)}
+    known = {image for images in named.values() for image in images}
+    for what, names in (("the source lacks", known - index.keys()), ("the split does not name", index.keys() - known)):
+        if names:
+            raise InputError(
+                f"{path}: expected the images that the run began with, but {what} {len(names)} of them, for example "
+                f"{min(names)}; restore the data or start a new run"
+            )
+    return Split(**{part: tuple(sorted(index[image] for image in images)) for part, images in named.items()})
+
+
+def _check_options(fold: int, folds: int, val_fraction: float) -> None:
+    if folds < 2:
+        raise InputError(f"folds: expected at least 2, got {folds}")
+    if fold not in range(folds):
+        raise InputError(f"fold: expected 0 to {folds - 1}, because there are {folds} folds, got {fold}")
+    if not 0 < val_fraction < 1:
+        raise InputError(f"val_fraction: expected a share above 0 and below 1, got {val_fraction}")
+
+
+def _checked(train: Sequence[int], val: Sequence[int], test: Sequence[int], *, what: str) -> Split:
+    split = Split(*(tuple(sorted(part)) for part in (train, val, test)))
+    if empty := [part for part in _PARTS if not getattr(split, part)]:
+        raise InputError(
+            f"the split leaves {' and '.join(empty)} empty ({what}); use more images, fewer folds or another "
+            "val_fraction"
+        )
+    return split
+
+
+def _mean_sizes(records: Sequence[Record], members: dict[str, list[int]]) -> dict[str, float]:
+    """Mean circumference of each examination; infinite where the labels give none."""
+    in_mm = all(math.isfinite(record.mm_per_px) for record in records)
+    sizes = {}
+    for examination, indices in members.items():
+        points = np.stack([records[index].points_orig for index in indices])
+        scale = np.array([records[index].mm_per_px if in_mm else 1.0 for index in indices])
+        # The circumference, because it is the same where a source's names of OFD and BPD are exchanged.
+        mean = float(np.mean(head_circumference(bpd(points), ofd(points)) * scale))
+        sizes[examination] = mean if math.isfinite(mean) else math.inf
+    return sizes
+
+
+def _dealt_folds(count: int, folds: int, generator: np.random.Generator) -> Iterable[int]:
+    dealt = [generator.permutation(folds) for _ in range(-(-count // folds))]
+    return np.concatenate(dealt)[:count].tolist() if dealt else []
+
+
+def _digest(named: dict[str, list[str]]) -> str:
+    lines = sorted(f"{part}\t{image}" for part, images in named.items() for image in images)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

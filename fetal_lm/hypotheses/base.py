@@ -1,0 +1,135 @@
+"""What all hypotheses share: steps, metrics, optimiser. A hypothesis says what its losses and its points are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from fetal_lm import checkpoints, landmarks
+from fetal_lm.codecs.gaussian import GaussianCodec
+from fetal_lm.data.batch import Batch, to_original
+from fetal_lm.geometry import Size
+from fetal_lm.hypotheses.schedules import Schedule
+from fetal_lm.losses import HeatmapLoss
+from fetal_lm.metrics.landmark_error import BiometryError, LandmarkError
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Hypothesis(pl.LightningModule, ABC):
+    """One way to find the four landmarks.
+
+    A subclass sets `label` and `branches` and implements `losses` and `points`. Validation logs, for every branch,
+    `val/<branch>/...`, and for the primary branch the same under `val/...`, which is what selects checkpoints.
+
+    Args:
+        codec: points <-> heatmaps.
+        loss: heatmap loss and its activation.
+        optimizer: called with the parameters.
+        schedule: learning rate over the run; see `hypotheses.schedules`.
+        monitor: name of the metric that selects, for schedules that watch it.
+        size_net: (height, width) of the images.
+    """
+
+    label: ClassVar[str]
+    """The hypothesis as the study names it: H1, H2, H3."""
+
+    branches: ClassVar[tuple[str, ...]] = ("heatmap",)
+    """Names of what `points` returns; the first is the primary one."""
+
+    def __init__(
+        self,
+        *,
+        codec: GaussianCodec,
+        loss: HeatmapLoss,
+        optimizer: OptimizerFactory,
+        schedule: Schedule,
+        monitor: str,
+        size_net: Size,
+    ) -> None:
+        super().__init__()
+        self.codec = codec
+        self.heatmap_loss = loss
+        self.size_net = size_net
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._monitor = monitor
+        self.identity: dict[str, str] = {}
+        self.val_metrics = nn.ModuleDict(
+            {branch: MetricCollection([LandmarkError(size_net=size_net), BiometryError()]) for branch in self.branches}
+        )
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of one batch; `loss` is the one to minimise, the others are logged."""
+
+    @abstractmethod
+    def points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """Landmarks in network pixels by branch, NaN where nothing was decoded."""
+
+    @abstractmethod
+    def heatmaps(self, image: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 4 h w"]:
+        """The non-negative heatmaps that the heatmap branch reads its points from."""
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Logs every loss under `train/`."""
+        losses = self.losses(batch)
+        for name, value in losses.items():
+            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.image))
+        return losses["loss"]
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Updates the metrics of every branch."""
+        self.log("val/loss", self.losses(batch)["loss"], batch_size=len(batch.image))
+        truth_orig = to_original(batch.points_net, batch.to_orig)
+        for branch, points_net in self.named_points(batch.image).items():
+            landmark_error, biometry_error = self.val_metrics[branch].values()
+            landmark_error.update(points_net, batch.points_net)
+            biometry_error.update(to_original(points_net, batch.to_orig), truth_orig, batch.mm_per_px.double())
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the metrics of every branch."""
+        for branch, metrics in self.val_metrics.items():
+            values = {name: value for metric in metrics.values() for name, value in metric.compute().items()}
+            for metric in metrics.values():
+                metric.reset()
+            if branch == self.branches[0]:
+                self.log_dict({f"val/{name}": value for name, value in values.items()})
+                self.log("val_mre_px", values["mre_px"], prog_bar=True, logger=False)
+            if len(self.branches) > 1:
+                self.log_dict({f"val/{branch}/{name}": value for name, value in values.items()})
+
+    def predict_step(self, batch: Batch, _: int) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """Landmarks in original pixels by branch."""
+        points = self.named_points(batch.image)
+        return {branch: to_original(points_net, batch.to_orig) for branch, points_net in points.items()}
+
+    def named_points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """`points` in canonical order: what a network calls an end is not part of what it found."""
+        return {branch: landmarks.canonical_order(points_net) for branch, points_net in self.points(image).items()}
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser with its schedule."""
+        optimizer = self._optimizer(self.parameters())
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer, steps=steps, monitor=self._monitor)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Stores what `checkpoints.check` asks for."""
+        checkpoint[checkpoints.IDENTITY_KEY] = dict(self.identity)
+
+    def encode(self, batch: Batch, stride: int) -> Float[Tensor, "B 4 h w"]:
+        """Target heatmaps of a batch, made on its device."""
+        return self.codec.encode(batch.points_net, size_net=self.size_net, stride=stride)
+
+    def visible(self, batch: Batch) -> Bool[Tensor, "B 4"]:
+        """Landmarks inside the frame; the others are left out of the losses."""
+        far_edge = batch.points_net.new_tensor([self.size_net[1], self.size_net[0]]) - 0.5
+        return ((batch.points_net >= -0.5) & (batch.points_net <= far_edge)).all(-1)

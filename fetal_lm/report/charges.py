@@ -1,0 +1,120 @@
+"""What a miss costs: the one place where a missing prediction becomes a number.
+
+The house rule is that what is undecoded counts as a miss in every ranking. A model that keeps silent on hard images
+must not look better for it, so
+    * an undecoded landmark is charged the largest error its frame allows: the distance from the truth to the farthest
+      corner of the frame (of the outermost pixels' edges, at -0.5 and width - 0.5);
+    * it is beyond every success threshold;
+    * an undecoded diameter or circumference is charged its whole true length.
+Images without a pixel spacing have NaN in every figure in mm, decoded or not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from fetal_lm.landmarks import NAMES
+
+REFERENCE_SIZE_PX: Final = 256.0
+"""Errors in px are those of the frame squashed to this width and height, the original study's unit."""
+
+SUCCESS_THRESHOLDS_MM: Final = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class ChargedErrors:
+    """Landmark errors of N images with every miss charged; columns in the order of `landmarks.NAMES`.
+
+    Attributes:
+        error_px: order-free, in px of the frame squashed to 256 x 256; never NaN.
+        raw_error_px: the same with the prediction's names as they are.
+        error_mm: order-free, in mm; NaN only where the spacing is unknown.
+        undecoded: where the order-free prediction has no landmark.
+    """
+
+    error_px: Float[np.ndarray, "N 4"]
+    raw_error_px: Float[np.ndarray, "N 4"]
+    error_mm: Float[np.ndarray, "N 4"]
+    undecoded: Bool[np.ndarray, "N 4"]
+
+
+def charged_errors(table: pd.DataFrame) -> ChargedErrors:
+    """The landmark errors of a prediction table, misses charged.
+
+    Args:
+        table: rows of a `predictions.prediction_table`.
+    """
+    error_px = _columns(table, "error_px_{}")
+    raw_error_px = _columns(table, "raw_error_px_{}")
+    error_mm = _columns(table, "error_mm_{}")
+    mm_per_px = table["mm_per_px"].to_numpy(dtype=np.float64)[:, None]
+    farthest_px = _farthest_corner(table, REFERENCE_SIZE_PX)
+    undecoded = np.isnan(error_px)
+    return ChargedErrors(
+        error_px=np.where(undecoded, farthest_px, error_px),
+        raw_error_px=np.where(np.isnan(raw_error_px), farthest_px, raw_error_px),
+        error_mm=np.where(undecoded, _farthest_corner(table, None) * mm_per_px, error_mm),
+        undecoded=undecoded,
+    )
+
+
+def image_measures(table: pd.DataFrame) -> pd.DataFrame:
+    """Every figure that is a mean over images, image by image, misses charged.
+
+    Args:
+        table: rows of a `predictions.prediction_table`.
+
+    Returns:
+        A row per row of `table` (same index): image, examination, mean_px, raw_mean_px, mean_mm, sdr_1mm to sdr_4mm,
+        bpd_mae_mm, ofd_mae_mm, hc_mae_mm, bpd_nme, ofd_nme, undecoded_rate. The mean of a column, NaN skipped, is the
+        figure of that name in `predictions.summarise`.
+    """
+    charges = charged_errors(table)
+    measures: dict[str, np.ndarray] = {
+        "mean_px": charges.error_px.mean(axis=1),
+        "raw_mean_px": charges.raw_error_px.mean(axis=1),
+        "mean_mm": charges.error_mm.mean(axis=1),
+    }
+    unknown_mm = np.isnan(charges.error_mm)
+    for threshold_mm in SUCCESS_THRESHOLDS_MM:
+        # A charge can be shorter than a threshold where pixels are tiny; a miss is a failure all the same.
+        within = (charges.error_mm <= threshold_mm) & ~charges.undecoded
+        measures[f"sdr_{threshold_mm}mm"] = np.where(unknown_mm, np.nan, within).mean(axis=1)
+    for name in ("bpd", "ofd", "hc"):
+        measures[f"{name}_mae_mm"] = _diameter_error(table, name, "mm")
+    for name in ("bpd", "ofd"):
+        # A relative error needs no spacing.
+        measures[f"{name}_nme"] = _diameter_error(table, name, "px") / _column(table, f"true_{name}_px")
+    measures["undecoded_rate"] = charges.undecoded.mean(axis=1)
+    return pd.DataFrame({"image": table["image"], "examination": table["examination"], **measures}, index=table.index)
+
+
+def _diameter_error(table: pd.DataFrame, name: str, unit: str) -> np.ndarray:
+    truth = _column(table, f"true_{name}_{unit}")
+    error = np.abs(_column(table, f"{name}_{unit}") - truth)
+    # The length in px tells a miss from an unknown spacing, which leaves NaN in mm.
+    return np.where(np.isnan(_column(table, f"{name}_px")), truth, error)
+
+
+def _farthest_corner(table: pd.DataFrame, squashed_to_px: float | None) -> np.ndarray:
+    """Distance `[N, 4]` from each true landmark to the farthest corner of its frame, original or squashed."""
+    distance = []
+    for axis, side in (("x", "width"), ("y", "height")):
+        length = _column(table, side)[:, None]
+        from_edge = _columns(table, f"true_{{}}_{axis}") + 0.5
+        scale = 1.0 if squashed_to_px is None else squashed_to_px / length
+        distance.append(np.maximum(np.abs(from_edge), np.abs(length - from_edge)) * scale)
+    return np.hypot(distance[0], distance[1])
+
+
+def _columns(table: pd.DataFrame, pattern: str) -> np.ndarray:
+    return table[[pattern.format(name) for name in NAMES]].to_numpy(dtype=np.float64)
+
+
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return table[name].to_numpy(dtype=np.float64)

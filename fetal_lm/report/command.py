@@ -1,0 +1,99 @@
+"""From a sweep's folder to its report: what `fetal-lm report` and the end of a sweep both do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from fetal_lm.errors import InputError
+from fetal_lm.report import pictures, tables
+from fetal_lm.report.comparison import Comparison, compare
+from fetal_lm.report.sweep import Problem, Sweep, read_sweep
+
+COMPLETE: Final = 0
+INCOMPLETE: Final = 1
+TABLE_WIDTH: Final = 120
+
+
+def report_sweep(folder: Path, output: Path | None = None, console: Console | None = None) -> int:
+    """Prints the comparison of a sweep and writes it with its pictures.
+
+    Written, each whole or not at all: comparison.md, comparison.csv, learning_curves.png, error_distribution.png,
+    predictions.png; a picture that has nothing to show is not written, and an older one of that name is removed.
+
+    Args:
+        folder: of a sweep or of a single run.
+        output: folder for the report; `folder / "report"` by default.
+        console: where to print.
+
+    Returns:
+        The exit code: 0 if everything was there, 1 if a job or a file is missing or damaged (the rest is shown).
+
+    Raises:
+        InputError: there is no run in the folder, or the report cannot be written.
+    """
+    console = console or Console()
+    output = output or folder / "report"
+    sweep = read_sweep(folder)
+    with console.status("comparing the runs"):
+        comparison = compare(sweep)
+    _print_comparison(console, comparison, sweep)
+    written: list[Path] = []
+    try:
+        with console.status("drawing the pictures"):
+            written = _write(output, comparison, sweep)
+    except OSError as error:
+        raise InputError(
+            f"{output}: cannot write the report ({error.strerror or error}); free some space or name another folder "
+            "with --output"
+        ) from error
+    for path in written:
+        _print(console, f"wrote {path}")
+    for problem in sweep.problems:
+        _print(console, _problem_text(problem), style="bold red")
+    return INCOMPLETE if sweep.problems else COMPLETE
+
+
+def _print_comparison(console: Console, comparison: Comparison, sweep: Sweep) -> None:
+    for warning in comparison.warnings:
+        _print(console, f"NOT A FAIR COMPARISON: {warning}", style="bold yellow")
+    if not comparison.entries:
+        _print(console, f"No run of {sweep.folder} finished.", style="bold red")
+        return
+    # Where the output is no terminal rich assumes 80 columns and would fold every cell.
+    wide = Console(file=console.file, force_terminal=console.is_terminal, width=max(TABLE_WIDTH, console.width))
+    wide.print(tables.terminal_table(comparison))
+    for sentence in tables.difference_sentences(comparison.differences):
+        _print(console, sentence)
+
+
+def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
+    writers: dict[str, Callable[[Path], bool | None]] = {
+        "comparison.md": lambda path: tables.write_markdown(comparison, sweep.problems, path),
+        "comparison.csv": lambda path: tables.write_csv(comparison, path) if comparison.entries else False,
+        "learning_curves.png": lambda path: pictures.learning_curves(comparison.entries, path),
+        "error_distribution.png": lambda path: pictures.error_distribution(comparison.entries, path),
+        "predictions.png": lambda path: pictures.comparison_picture(comparison.entries, path),
+    }
+    written = []
+    for name, write in writers.items():
+        path = output / name
+        if write(path) is False:
+            # A picture of an earlier report must not pass for one of this.
+            path.unlink(missing_ok=True)
+        else:
+            written.append(path)
+    return written
+
+
+def _problem_text(problem: Problem) -> str:
+    what = "MISSING" if problem.fatal else "DAMAGED"
+    return f"{what}: {problem.name} ({problem.folder}): {problem.reason}"
+
+
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    # Names and paths are printed as they are: no markup, and no line break inside a path that is to be copied.
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

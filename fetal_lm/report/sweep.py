@@ -1,0 +1,208 @@
+"""Finished runs on disk: what survived, what is missing and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from fetal_lm.errors import InputError
+from fetal_lm.landmarks import NAMES
+from fetal_lm.report.predictions import read_predictions
+from fetal_lm.report.row import FILE_NAME as ROW_FILE
+from fetal_lm.report.row import RunRow, read_row
+
+SWEEP_FILE: Final = "sweep.json"
+RUN_FILES: Final = (ROW_FILE, "predictions.csv", "config.yaml", "run.log", "history.csv", "error.txt")
+LOG_LINES: Final = 3
+LOG_LINE_LENGTH: Final = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run that finished: its row and its predictions can be read.
+
+    Attributes:
+        name: as the sweep calls the job, or the folder's name.
+        folder: where it lies.
+        row: what it says about itself.
+        predictions: its `prediction_table`.
+        history: one row an epoch, or None if it cannot be read.
+    """
+
+    name: str
+    folder: Path
+    row: RunRow
+    predictions: pd.DataFrame
+    history: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not there or cannot be read.
+
+    Attributes:
+        name: the job, or the sweep's own file.
+        folder: where it was expected.
+        reason: what is wrong, as far as the folder tells; may have several lines.
+        fatal: whether the whole run is missing from the tables.
+    """
+
+    name: str
+    folder: Path
+    reason: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Every run of a sweep, in the order of its jobs, and what is wrong with the others.
+
+    Attributes:
+        folder: of the sweep.
+        runs: those that finished.
+        problems: what is missing or damaged.
+        models: the order of the sweep's models as its jobs name them, crashed ones included; may be incomplete.
+    """
+
+    folder: Path
+    runs: tuple[Run, ...]
+    problems: tuple[Problem, ...]
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    folder: Path
+    model: str | None = None
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Reads a sweep's folder, or the folder of a single run.
+
+    The jobs are those of `sweep.json` and any further run folder; without that file, the run folders found.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it looks like a run.
+    """
+    if not folder.is_dir():
+        kind = "a file, not a folder" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {kind}; expected the folder of a sweep or of one run, such as multirun/DATE/TIME")
+    problems: list[Problem] = []
+    is_single = (folder / ROW_FILE).exists() or (_is_run(folder) and not _run_folders(folder))
+    if is_single and not (folder / SWEEP_FILE).exists():
+        jobs = [_Job(folder.resolve().name, folder)]
+    else:
+        jobs = list(_listed_jobs(folder, problems))
+        listed = {job.folder for job in jobs}
+        jobs += [_Job(found.name, found) for found in _run_folders(folder) if found not in listed]
+    if not jobs and not problems:
+        raise InputError(
+            f"{folder}: no run in this folder; expected {ROW_FILE} here, or numbered folders 0, 1, ... that hold one "
+            "each. Give the folder that the training printed at its end"
+        )
+    runs = []
+    for job in jobs:
+        try:
+            runs.append(_read_run(job, problems))
+        except InputError as error:
+            problems.append(Problem(job.name, job.folder, str(error)))
+    models = dict.fromkeys(job.model for job in jobs if job.model is not None)
+    return Sweep(folder, tuple(runs), tuple(problems), tuple(models))
+
+
+def _read_run(job: _Job, problems: list[Problem]) -> Run:
+    if not job.folder.is_dir():
+        raise InputError("the job never started: its folder does not exist")
+    if not (job.folder / ROW_FILE).exists():
+        raise InputError(f"the job did not finish: no {ROW_FILE}. {_last_words(job.folder)}")
+    row = read_row(job.folder / ROW_FILE)
+    predictions = read_predictions(job.folder / "predictions.csv")
+    if row.primary_branch not in set(predictions["branch"]):
+        raise InputError(
+            f"{job.folder / 'predictions.csv'}: expected predictions of the primary branch {row.primary_branch!r}, "
+            f"got {sorted(set(predictions['branch']))}"
+        )
+    _check_agreement(row, predictions, job.folder)
+    history = None
+    try:
+        history = _read_history(job.folder / "history.csv")
+    except InputError as error:
+        problems.append(Problem(job.name, job.folder, f"no learning curve: {error}", fatal=False))
+    return Run(job.name, job.folder, row, predictions, history)
+
+
+def _check_agreement(row: RunRow, predictions: pd.DataFrame, folder: Path) -> None:
+    """Notices a table that was cut or swapped: what it plainly counts must be what the row says."""
+    for branch, rows in predictions.groupby("branch"):
+        said = row.metrics.get(str(branch), {})
+        undecoded = rows[[f"error_px_{name}" for name in NAMES]].isna().to_numpy().mean()
+        for figure, found in (("images", float(len(rows))), ("undecoded_rate", float(undecoded))):
+            if figure in said and abs(said[figure] - found) > 1e-6:
+                raise InputError(
+                    f"{folder / 'predictions.csv'}: its {figure} for {branch} is {found:g}, {ROW_FILE} says "
+                    f"{said[figure]:g}; one of the two files is damaged or of another run"
+                )
+
+
+def _listed_jobs(folder: Path, problems: list[Problem]) -> Iterator[_Job]:
+    path = folder / SWEEP_FILE
+    if not path.exists():
+        return
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+        jobs = [
+            _Job(str(job.get("name") or job["number"]), folder / str(int(job["number"])), _model_of(job))
+            for job in listed
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{path}: not readable ({type(error).__name__}: {error}); jobs that left no folder are not noticed"
+        problems.append(Problem(SWEEP_FILE, folder, reason))
+        return
+    yield from jobs
+
+
+def _model_of(job: dict[str, Any]) -> str | None:
+    named = [
+        str(override).partition("=")[2] for override in job.get("overrides", ()) if str(override).startswith("model=")
+    ]
+    return named[-1] if named else None
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.is_dir() and (path.name.isdecimal() or _is_run(path))]
+    return sorted(found, key=lambda path: (not path.name.isdecimal(), len(path.name), path.name))
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in RUN_FILES)
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    try:
+        history = pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV ({error})") from error
+    if "epoch" not in history or not all(kind.kind in "fiub" for kind in history.dtypes):
+        raise InputError(f"{path}: expected numbers in every column and a column 'epoch', got {list(history.columns)}")
+    return history
+
+
+def _last_words(folder: Path) -> str:
+    """Why a job ended, from its `error.txt` or the end of its log."""
+    for name in ("error.txt", "run.log"):
+        try:
+            text = (folder / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        lines = [line.rstrip()[:LOG_LINE_LENGTH] for line in text.splitlines() if line.strip()]
+        if lines:
+            return f"{name} ends with:\n" + "\n".join(lines[-LOG_LINES:])
+    return "It left no error.txt and no run.log."

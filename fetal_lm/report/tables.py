@@ -1,0 +1,179 @@
+"""A comparison as Markdown, CSV and a terminal table."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from fetal_lm.atomic import atomic_path, write_text
+from fetal_lm.report import wording
+from fetal_lm.report.comparison import Comparison
+from fetal_lm.report.sweep import Problem
+
+MARKDOWN_COLUMNS: Final = (
+    "Model",
+    "Mean px",
+    "Median px",
+    "Mean mm",
+    "Median mm",
+    "SDR 1/2/3/4 mm, %",
+    "BPD mm",
+    "OFD mm",
+    "HC mm",
+    "Undecoded %",
+    "Parameters",
+    "ms per image",
+    "Training",
+    "Seeds",
+)
+
+
+def write_csv(comparison: Comparison, path: Path) -> None:
+    """Writes the comparison's table with all its columns and full precision, atomically; NaN is an empty field."""
+    with atomic_path(path) as temporary:
+        comparison.table.to_csv(temporary, index=False)
+
+
+def write_markdown(comparison: Comparison, problems: Sequence[Problem], path: Path) -> None:
+    """Writes `markdown` atomically."""
+    write_text(path, markdown(comparison, problems))
+
+
+def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
+    """The comparison as a Markdown page: warnings, table, differences, missing jobs, and what the figures mean."""
+    lines = ["# Comparison", ""]
+    if comparison.warnings:
+        lines += ["> **Not a fair comparison.**", *(f"> - {escape(warning)}" for warning in comparison.warnings), ""]
+    if problems:
+        lines += ["> **Something is missing.**"]
+        lines += [f"> - {escape(problem.name)}: {escape(problem.reason)}" for problem in problems]
+        lines += [""]
+    rows = _rows(comparison.table)
+    if rows:
+        lines += ["| " + " | ".join(MARKDOWN_COLUMNS) + " |", "| --- |" + " ---: |" * (len(MARKDOWN_COLUMNS) - 1)]
+        lines += ["| " + " | ".join(_markdown_cells(row)) + " |" for row in rows]
+        lines += ["", _test_set(rows)]
+    else:
+        lines += ["No run finished."]
+    if len(comparison.differences):
+        lines += ["", "Mean error on the same images, against the first model:", ""]
+        lines += [f"- {escape(sentence)}" for sentence in difference_sentences(comparison.differences)]
+    lines += ["", *(f"- {note}" for note in wording.NOTES), ""]
+    return "\n".join(lines)
+
+
+def terminal_table(comparison: Comparison) -> Table:
+    """The comparison as a table for a terminal of 120 columns."""
+    table = Table(box=None, padding=(0, 1, 1, 0), pad_edge=False, header_style="bold")
+    table.add_column("model\nbranch", overflow="fold")
+    for header in (
+        "mean px\n[95 %]",
+        "median\npx",
+        "mean|median\nmm [95 %]",
+        "SDR 1|2|3|4\nmm, %",
+        "BPD mm\n[95 %]",
+        "OFD mm\n[95 %]",
+        "HC mm\n[95 %]",
+        "unde-\ncoded",
+        "size, ms\ntraining",
+        "n",
+    ):
+        table.add_column(Text(header), justify="right", overflow="fold")
+    for row in _rows(comparison.table):
+        # Text, not str: a name in brackets is not markup.
+        table.add_row(*(Text(cell) for cell in _terminal_cells(row)), style="" if row["primary"] else "dim")
+    return table
+
+
+def difference_sentences(differences: pd.DataFrame) -> list[str]:
+    """What each model does on the first one's images, in words.
+
+    Args:
+        differences: of a `Comparison`.
+    """
+    sentences = []
+    for row in _rows(differences):
+        clear = row["low"] > 0 or row["high"] < 0
+        direction = "worse" if row["difference_px"] > 0 else "better"
+        known = math.isfinite(row["low"]) and math.isfinite(row["high"])
+        bounds = f"[{row['low']:+.2f}, {row['high']:+.2f}]" if known else "(too few examinations for an interval)"
+        verdict = f"{direction} than {row['first']}" if clear else f"no clear difference from {row['first']}"
+        sentences.append(f"{row['second']}: {row['difference_px']:+.2f} px {bounds}, {verdict}")
+    return sentences
+
+
+def escape(text: str) -> str:
+    r"""Text that means itself inside a Markdown table, as HTML or otherwise.
+
+    Example:
+        >>> escape("a|b <i> *c*")
+        'a\\|b &lt;i&gt; \\*c\\*'
+    """
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\|*`\[\]$~])", r"\\\1", text)
+    return re.sub(r"\s*[\r\n]+\s*", " / ", text.strip())
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _label(row: Mapping[str, Any]) -> list[str]:
+    return [part for part in (row["hypothesis"], row["model"], row["variant"]) if part]
+
+
+def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
+    label = escape(" ".join(_label(row))) + f" ({escape(row['branch'])})"
+    return [
+        f"**{label}**" if row["primary"] else label,
+        _with_interval(row, "mean_px"),
+        wording.mean_and_spread(row, "median_px"),
+        _with_interval(row, "mean_mm"),
+        wording.mean_and_spread(row, "median_mm"),
+        wording.success_rates(row, " / "),
+        *(_with_interval(row, f"{name}_mae_mm") for name in ("bpd", "ofd", "hc")),
+        wording.percent(row["undecoded_rate"]),
+        wording.millions(row["parameters"]),
+        wording.number(row["ms_per_image"]),
+        wording.duration(row["train_seconds"]),
+        f"{row['seeds']:.0f}" + (f" x {row['folds']:.0f} folds" if row["folds"] > 1 else ""),
+    ]
+
+
+def _with_interval(row: Mapping[str, Any], figure: str) -> str:
+    return f"{wording.mean_and_spread(row, figure)} {wording.interval(row, figure)}".rstrip()
+
+
+def _terminal_cells(row: Mapping[str, Any]) -> list[str]:
+    def bounds(figure: str) -> str:
+        # Without brackets: three of these columns must fit beside the rest in 120 characters.
+        return wording.interval(row, figure).strip("[]").replace(", ", "–")
+
+    return [
+        " ".join(_label(row)) + f"\n  {row['branch']}",
+        f"{wording.mean_and_spread(row, 'mean_px')}\n{bounds('mean_px')}",
+        wording.number(row["median_px"]),
+        f"{wording.number(row['mean_mm'])}|{wording.number(row['median_mm'])}\n{bounds('mean_mm')}",
+        wording.success_rates(row, "|"),
+        *(f"{wording.number(row[f'{name}_mae_mm'])}\n{bounds(f'{name}_mae_mm')}" for name in ("bpd", "ofd", "hc")),
+        f"{wording.percent(row['undecoded_rate'])}%",
+        f"{wording.millions(row['parameters']).replace(' ', '')} {wording.number(row['ms_per_image'])}ms\n"
+        f"{wording.duration(row['train_seconds'])}",
+        f"{row['seeds']:.0f}" + (f"x{row['folds']:.0f}" if row["folds"] > 1 else ""),
+    ]
+
+
+def _test_set(rows: Sequence[Mapping[str, Any]]) -> str:
+    counts = {round(row["images"], 1) for row in rows}
+    without_mm = max(row["images_without_mm"] for row in rows)
+    text = f"Test images: {' or '.join(f'{count:g}' for count in sorted(counts))} for each seed."
+    if without_mm:
+        text += f" {without_mm:g} of them have no pixel spacing and are not in the figures in mm."
+    return text

@@ -1,0 +1,87 @@
+"""Experiment tracking: W&B without an account, a network or a question; or none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+Mode = Literal["online", "offline", "disabled", "shared"]
+
+# Logged as they change; the summary keeps the best value instead of the last.
+LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae_mm", "val/hc_mae_mm", "val/loss")
+
+
+def wandb_mode() -> str:
+    """`WANDB_MODE` if it is set, else `online` for a user who is logged in, else `offline`."""
+    import wandb
+
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    return "online" if wandb.api.api_key else "offline"
+
+
+def wandb_logger(
+    *, project: str, run_folder: Path, name: str, group: str, config: Mapping[str, Any]
+) -> WandbLogger:
+    """A W&B run of its own in `run_folder/wandb`.
+
+    Args:
+        project: W&B project.
+        run_folder: where the run's files go.
+        name: `model-seed`.
+        group: the sweep.
+        config: nested configuration; it is flattened to dotted keys, which W&B can filter and group by.
+    """
+    logger = WandbLogger(
+        project=project,
+        name=name,
+        group=group,
+        save_dir=run_folder,
+        mode=wandb_mode(),
+        config=flatten(config),
+        log_model=False,
+        reinit="finish_previous",
+    )
+    for metric in LOWER_IS_BETTER:
+        logger.experiment.define_metric(metric, step_metric="trainer/global_step", summary="min")
+    return logger
+
+
+def no_logger(**_: Any) -> None:
+    """No tracking; a run's own files hold everything."""
+    return None
+
+
+def finish(logger: Logger | None, *, exit_code: int) -> None:
+    """Closes a W&B run. Without it the next job of a multirun logs into this one."""
+    if isinstance(logger, WandbLogger):
+        logger.experiment.finish(exit_code=exit_code)
+
+
+def log_summary(logger: Logger | None, figures: Mapping[str, Any], pictures: Mapping[str, Path]) -> None:
+    """Puts final figures into the W&B summary and pictures into its media panel."""
+    if not isinstance(logger, WandbLogger):
+        return
+    for name, picture in pictures.items():
+        logger.log_image(name, [str(picture)])
+    logger.experiment.summary.update(dict(figures))
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings to dotted keys.
+
+    Example:
+        >>> flatten({"seed": 0, "model": {"network": {"depth": 4}}})
+        {'seed': 0, 'model.network.depth': 4}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,253 @@
+"""One job: configuration in, a finished run folder out. The only reader of `cfg`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import hydra
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
+
+from fetal_lm import __version__, checkpoints, tracking
+from fetal_lm.atomic import write_text
+from fetal_lm.data.datamodule import LandmarkDataModule
+from fetal_lm.data.records import Record
+from fetal_lm.data.splits import Split, leaking_images, read_split, split_digest, write_split
+from fetal_lm.errors import InputError
+from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.precision import cpu_precision
+from fetal_lm.provenance import code_version
+from fetal_lm.report.command import report_sweep
+from fetal_lm.report.pictures import overlay_picture
+from fetal_lm.report.predictions import best_median_worst, prediction_table, summarise, write_predictions
+from fetal_lm.report.row import RunRow, write_row
+from fetal_lm.sweep import SweepManifest
+
+log = logging.getLogger(__name__)
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+INTERRUPTED = 130
+"""The exit code of a process that Ctrl-C ended."""
+
+
+def main() -> None:
+    """Runs one job or a sweep; after a sweep prints its comparison. Exits with a code that is not 0 if a job failed."""
+    exit_code = 0
+    try:
+        _hydra_main()
+    except SystemExit as stop:
+        exit_code = stop.code if isinstance(stop.code, int) else 1
+    folder = SweepManifest.folder
+    if folder is not None and exit_code != INTERRUPTED:
+        try:
+            exit_code = report_sweep(folder) or exit_code
+        except InputError as error:
+            print(error, file=sys.stderr)
+            exit_code = exit_code or 1
+        print(f"\nNext: fetal-lm report {folder}")
+    sys.exit(exit_code)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def _hydra_main(cfg: DictConfig) -> None:
+    try:
+        train(cfg, Path(HydraConfig.get().runtime.output_dir))
+    except InputError as error:
+        # The one exception type that Hydra prints without a traceback.
+        raise CompactHydraException(str(error)) from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CompactHydraException(f"{where}{error.strerror or error}") from error
+
+
+def train(cfg: DictConfig, folder: Path) -> RunRow:
+    """Trains, selects, tests and writes one run.
+
+    Args:
+        cfg: the composed configuration.
+        folder: of the run; gets config.yaml, split.json, history.csv, checkpoints/, predictions.csv, overlay.png and,
+            last of all, row.json.
+
+    Raises:
+        InputError: the data, an option or a checkpoint is not what it should be.
+    """
+    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+
+    source = instantiate(cfg.data.source, _convert_="all")
+    records = source.records()
+    checkpoint_path = checkpoints.resolve(cfg.ckpt_path, folder)
+    split = _split(cfg, records, folder, resumed=checkpoint_path is not None)
+    data = _data_module(cfg, source, records, split)
+    model = _model(cfg, data)
+    model.identity = {"model": choices.model, "split_digest": split_digest(split, records)}
+    if checkpoint_path is not None:
+        checkpoints.check(checkpoint_path, model.identity)
+
+    logger: Logger | None = None
+    exit_code = 1
+    try:
+        logger = instantiate(cfg.logger, _convert_="all")(
+            run_folder=folder, name=name, group=_group(folder), config={**config, "code_version": code_version()}
+        )
+        trainer = _trainer(cfg, logger, folder)
+        started = time.perf_counter()
+        trainer.fit(model, datamodule=data, ckpt_path=checkpoint_path, weights_only=True)
+        train_seconds = time.perf_counter() - started
+        checkpoints.load_weights(model, folder / "checkpoints" / "best.ckpt")
+        row = _evaluate(cfg, model, data, trainer, folder, train_seconds)
+        tracking.log_summary(
+            logger,
+            {f"test/{branch}/{key}": value for branch, figures in row.metrics.items() for key, value in figures.items()},
+            {"test/predictions": folder / "overlay.png"},
+        )
+        exit_code = 0
+    except (KeyboardInterrupt, SystemExit):
+        # Lightning turns Ctrl-C into SystemExit(1) after saving nothing more than the last epoch's checkpoint.
+        exit_code = INTERRUPTED
+        log.error("interrupted; go on with: python run.py hydra.run.dir=%s ckpt_path=last and the same options", folder)
+        sys.exit(INTERRUPTED)
+    finally:
+        tracking.finish(logger, exit_code=exit_code)
+    write_row(row, folder / "row.json")
+    primary = row.metrics[row.primary_branch]
+    log.info(
+        "%s: test landmarks %.2f px mean, %.2f px median (of 256), %.2f mm; BPD %.2f mm, OFD %.2f mm, HC %.2f mm -> %s",
+        name, primary["mean_px"], primary["median_px"], primary["mean_mm"], primary["bpd_mae_mm"],
+        primary["ofd_mae_mm"], primary["hc_mae_mm"], folder,
+    )  # fmt: skip
+    return row
+
+
+def _split(cfg: DictConfig, records: list[Record], folder: Path, *, resumed: bool) -> Split:
+    path = folder / "split.json"
+    if resumed and path.is_file():
+        split = read_split(path, records)
+    else:
+        split = instantiate(cfg.split, _convert_="all")(records, fold=cfg.data.fold, folds=cfg.data.folds)
+        write_split(path, split, records)
+    log.info("%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test)))
+    if leaked := leaking_images(split, records):
+        log.warning("the split leaks: %d validation and test images show an examination that is also trained on", leaked)
+    return split
+
+
+def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Split) -> LandmarkDataModule:
+    height, width = cfg.image_size
+    return LandmarkDataModule(
+        source=source,
+        records=records,
+        split=split,
+        augmentation=instantiate(cfg.augment, _convert_="all"),
+        size_net=(height, width),
+        fit=cfg.data.fit,
+        order=cfg.data.order,
+        batch_size=cfg.data.batch_size,
+        workers=cfg.data.workers,
+        cache_dir=Path(cfg.paths.cache) if cfg.data.cache else None,
+        seed=cfg.seed,
+    )
+
+
+def _model(cfg: DictConfig, data: LandmarkDataModule) -> Hypothesis:
+    optim = instantiate(cfg.optim, _convert_="all")
+    model: Hypothesis = instantiate(
+        cfg.model,
+        codec=instantiate(cfg.codec, _convert_="all"),
+        loss=instantiate(cfg.loss, _convert_="all"),
+        optimizer=optim["optimizer"],
+        schedule=optim["schedule"],
+        monitor=cfg.monitor,
+        size_net=data.size_net,
+        _convert_="all",
+    )
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # a valid torch call
+
+
+def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer:
+    options = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
+    if options["precision"] == "auto":
+        options["precision"] = cpu_precision()
+        has = "has" if options["precision"] == "bf16-mixed" else "has no"
+        log.info("this CPU %s bfloat16 instructions: precision %s, channels last", has, options["precision"])
+    callbacks = instantiate(cfg.callbacks, _convert_="all")
+    if logger is None:
+        callbacks.pop("learning_rate", None)  # It refuses to run without a logger.
+    trainer: pl.Trainer = instantiate(
+        options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder, _convert_="all"
+    )
+    return trainer
+
+
+def _evaluate(
+    cfg: DictConfig, model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, folder: Path, train_seconds: float
+) -> RunRow:
+    """Predicts the test images with the selected weights and writes what a report needs."""
+    batches = cast(list[dict[str, torch.Tensor]], trainer.predict(model, dataloaders=data.predict_dataloader()))
+    predicted_orig = {
+        branch: torch.cat([batch[branch] for batch in batches]).double().cpu().numpy() for branch in model.branches
+    }
+    tested = [data.records[index] for index in data.split.test]
+    table = prediction_table(tested, predicted_orig)
+    write_predictions(table, folder / "predictions.csv")
+    by_branch = {branch: table[table["branch"] == branch] for branch in model.branches}
+    shown = best_median_worst(by_branch[model.branches[0]].reset_index(drop=True))
+    overlay_picture(
+        data.images([data.split.test[position] for position in shown.index]), shown, folder / "overlay.png",
+        title=f"{_job_name(cfg)} on test images",
+    )  # fmt: skip
+    choices = HydraConfig.get().runtime.choices
+    return RunRow(
+        model=choices.model,
+        hypothesis=model.label,
+        seed=cfg.seed,
+        fold=cfg.data.fold,
+        data=choices.data,
+        split=choices.split,
+        split_digest=model.identity["split_digest"],
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        ms_per_image=_milliseconds_per_image(model, data, trainer),
+        train_seconds=train_seconds,
+        epochs=trainer.current_epoch,
+        primary_branch=model.branches[0],
+        overrides=list(HydraConfig.get().overrides.task),
+        package_version=__version__,
+        code_version=code_version(),
+        metrics={branch: summarise(rows) for branch, rows in by_branch.items()},
+    )
+
+
+def _milliseconds_per_image(model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, repeats: int = 20) -> float:
+    """Median time from one image at network size to its points, one image at a time, in the precision of the training."""
+    image = next(iter(data.predict_dataloader())).image[:1].to(model.device)
+    model.eval()
+    times = []
+    with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        for _ in range(repeats + 3):
+            started = time.perf_counter()
+            points = model.named_points(image)
+            points[model.branches[0]].cpu()
+            times.append(time.perf_counter() - started)
+    return float(np.median(times[3:])) * 1000
+
+
+def _job_name(cfg: DictConfig) -> str:
+    return f"{HydraConfig.get().runtime.choices.model}-{cfg.seed}"
+
+
+def _group(folder: Path) -> str:
+    is_sweep = HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN
+    return (folder.parent if is_sweep else folder).name

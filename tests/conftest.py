@@ -1,0 +1,53 @@
+"""Real data where the environment names it, and a tiny HC18 folder where it does not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+Ellipse = tuple[tuple[int, int], tuple[int, int], float]
+"""(centre x, y), (radius along the angle, radius across), angle in degrees."""
+
+HEADS: dict[str, Ellipse] = {
+    "000_HC.png": ((40, 27), (24, 18), 0.0),
+    "001_HC.png": ((38, 26), (22, 16), 20.0),
+    "001_2HC.png": ((42, 28), (23, 17), 150.0),
+    "002_HC.png": ((40, 27), (16, 24), 10.0),
+}
+
+
+@pytest.fixture
+def hc18_root() -> Path:
+    """The real HC18 folder that FETAL_LM_HC18 names."""
+    root = os.environ.get("FETAL_LM_HC18")
+    if not root:
+        pytest.skip("set FETAL_LM_HC18 to the HC18 folder to test on real images")
+    return Path(root)
+
+
+@pytest.fixture
+def make_hc18(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a folder in HC18's layout with images of 80 x 54 px and returns its root."""
+
+    def make(heads: Mapping[str, Ellipse] | None = None) -> Path:
+        heads = HEADS if heads is None else heads
+        root = tmp_path / "hc18"
+        folder = root / "training_set"
+        folder.mkdir(parents=True)
+        generator = np.random.default_rng(0)
+        for name, (centre, radii, degrees) in heads.items():
+            image = generator.integers(0, 256, (54, 80), dtype=np.uint8)
+            outline = np.zeros((54, 80), np.uint8)
+            cv2.ellipse(outline, centre, radii, degrees, 0, 360, 255, 1)
+            cv2.imwrite(str(folder / name), image)
+            cv2.imwrite(str(folder / name.replace(".png", "_Annotation.png")), outline)
+        lines = ["filename,pixel size(mm),head circumference (mm)", *(f"{name},0.5,100.0" for name in heads)]
+        (root / "training_set_pixel_size_and_HC.csv").write_text("\n".join(lines) + "\n")
+        return root
+
+    return make

@@ -1,0 +1,118 @@
+"""The command line: exit codes, messages, help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from fetal_lm.cli.app import app
+from fetal_lm.data.records import Record
+from fetal_lm.errors import InputError
+from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.row import RunRow, write_row
+
+HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """A sweep of two jobs, both finished."""
+    folder = tmp_path / "sweep"
+    jobs = []
+    for number, (hypothesis, model) in enumerate((("H1", "single_hourglass"), ("H3", "stacked_hourglass"))):
+        run = folder / str(number)
+        run.mkdir(parents=True)
+        table = prediction_table([Record("a.png", "a", (200, 400), HEAD, 0.5)], {"heatmap": HEAD[None] + number})
+        write_predictions(table, run / "predictions.csv")
+        pd.DataFrame({"epoch": [0, 1], "train/loss": [2.0, 1.0]}).to_csv(run / "history.csv", index=False)
+        row = RunRow(
+            model=model,
+            hypothesis=hypothesis,
+            seed=0,
+            fold=None,
+            data="phantom",
+            split="examination",
+            split_digest="0",
+            parameters=1,
+            ms_per_image=1.0,
+            train_seconds=1.0,
+            epochs=2,
+            primary_branch="heatmap",
+            overrides=[f"model={model}"],
+            package_version=None,
+            code_version=None,
+            metrics={"heatmap": summarise(table)},
+        )
+        write_row(row, run / "row.json")
+        jobs.append({"number": number, "name": f"{model}-0", "overrides": row.overrides})
+    (folder / "sweep.json").write_text(json.dumps({"jobs": jobs}))
+    return folder
+
+
+def test_a_whole_sweep_exits_with_0(sweep: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["report", str(sweep), "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "H1 single_hourglass" in result.stdout
+    assert str(tmp_path / "out" / "comparison.md") in result.stdout
+    assert (tmp_path / "out" / "comparison.csv").is_file()
+
+
+def test_a_missing_job_exits_with_1_and_the_survivors_are_shown(sweep: Path) -> None:
+    (sweep / "1" / "row.json").unlink()
+    (sweep / "1" / "run.log").write_text("killed\n")
+    result = CliRunner().invoke(app, ["report", str(sweep)])
+    assert result.exit_code == 1
+    assert "MISSING: stacked_hourglass-0" in result.stdout
+    assert "killed" in result.stdout
+    assert "H1 single_hourglass" in result.stdout
+    assert (sweep / "report" / "comparison.md").is_file()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_a_wrong_folder_is_one_line_on_stderr_and_exits_with_2(tmp_path: Path, name: str) -> None:
+    result = CliRunner().invoke(app, ["report", str(tmp_path / name)])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"fetal-lm: {tmp_path / name}: no ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_one_switch_brings_the_traceback_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(result.exception, InputError)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"]])
+def test_help(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert "report" in result.stdout
+    assert ("fetal-lm report multirun/" in result.stdout) == (arguments[0] == "report")
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith("fetal-lm ")
+
+
+@pytest.mark.parametrize(
+    ("statement", "banned"),
+    [
+        ("import fetal_lm.cli.app", {"numpy", "pandas", "scipy", "matplotlib", "torch"}),
+        ("import fetal_lm.report.command", {"torch", "lightning", "pytorch_lightning", "hydra", "matplotlib.pyplot"}),
+    ],
+    ids=["cli", "report"],
+)
+def test_what_is_slow_or_forbidden_is_not_imported(statement: str, banned: set[str]) -> None:
+    code = f"{statement}; import sys; print(*sorted({banned!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""

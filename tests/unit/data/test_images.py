@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from fetal_lm.data import images
+from fetal_lm.errors import InputError
+
+GREY = np.random.default_rng(0).integers(0, 256, (54, 80), dtype=np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (54, 80, 3), dtype=np.uint8)
+LUMA = COLOUR @ np.array([0.114, 0.587, 0.299])  # blue, green, red
+
+
+def written(path, image):
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_grey_is_read_as_it_is(tmp_path):
+    image = images.read_grey(written(tmp_path / "a.png", GREY))
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, GREY)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_becomes_luma_and_transparency_is_left_out(tmp_path, channels):
+    transparent = np.zeros((54, 80, 1), np.uint8)
+    image = images.read_grey(written(tmp_path / "a.png", np.dstack([COLOUR, transparent])[..., :channels]))
+    assert image.shape == (54, 80)
+    assert np.abs(image - LUMA).max() < 1.1
+
+
+def test_16_bits_are_scaled_to_8(tmp_path):
+    deep = GREY.astype(np.uint16) * 257
+    np.testing.assert_array_equal(images.read_grey(written(tmp_path / "a.png", deep)), GREY)
+    half = np.full((5, 7), 32768, np.uint16)
+    assert images.read_grey(written(tmp_path / "b.png", half))[0, 0] == 128
+
+
+def test_a_jpeg_is_read(tmp_path):
+    smooth = cv2.GaussianBlur(GREY, (0, 0), 4)
+    assert np.abs(images.read_grey(written(tmp_path / "a.jpg", smooth)).astype(int) - smooth).max() < 6
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff"])
+@pytest.mark.parametrize("left", [0.97, 0.5, 0.02])
+def test_a_truncated_image_is_an_error_and_not_a_partial_image(tmp_path, suffix, left):
+    path = written(tmp_path / f"a{suffix}", GREY)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * left)])
+    with pytest.raises(
+        InputError, match=rf"a{suffix}: expected a whole image file, but .*; copy or download"
+    ) as caught:
+        images.read_grey(path)
+    if suffix in (".png", ".jpg"):
+        assert "no end" in str(caught.value)
+
+
+def test_a_png_that_lacks_its_last_byte_is_truncated(tmp_path):
+    path = written(tmp_path / "a.png", GREY)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="truncated"):
+        images.read_grey(path)
+
+
+def test_a_png_with_a_wrong_byte_is_an_error(tmp_path):
+    path = written(tmp_path / "a.png", GREY)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="checksum of the PNG's IDAT chunk"):
+        images.read_grey(path)
+
+
+def test_bytes_after_the_end_of_a_png_do_no_harm(tmp_path):
+    path = written(tmp_path / "a.png", GREY)
+    path.write_bytes(path.read_bytes() + b"appended by some tool")
+    np.testing.assert_array_equal(images.read_grey(path), GREY)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_is_an_error(tmp_path, content):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="expected a whole image file"):
+        images.read_grey(path)
+    with pytest.raises(InputError, match="expected a whole image file"):
+        images.read_size(path)
+
+
+@pytest.mark.parametrize("function", [images.read_grey, images.read_size, images.digest])
+def test_a_missing_file_or_a_folder_is_an_error(tmp_path, function):
+    with pytest.raises(InputError, match=r"none\.png: cannot be read \(No such file"):
+        function(tmp_path / "none.png")
+    with pytest.raises(InputError, match="cannot be read"):
+        function(tmp_path)
+
+
+def test_float_pixels_are_an_error(tmp_path):
+    with pytest.raises(InputError, match="8 or 16 bits per channel, got float32"):
+        images.read_grey(written(tmp_path / "a.tiff", GREY.astype(np.float32)))
+
+
+def test_another_size_is_an_error(tmp_path):
+    path = written(tmp_path / "a.png", GREY)
+    assert images.read_grey(path, size_orig=(54, 80)).shape == (54, 80)
+    with pytest.raises(InputError, match=r"expected 54 x 80 px \(width x height\), got 80 x 54"):
+        images.read_grey(path, size_orig=(80, 54))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_size_is_height_and_width(tmp_path, suffix):
+    assert images.read_size(written(tmp_path / f"a{suffix}", GREY)) == (54, 80)
+
+
+def test_the_digest_is_of_content(tmp_path):
+    one, same = written(tmp_path / "a.png", GREY), written(tmp_path / "b.png", GREY)
+    assert images.digest(one) == images.digest(same)
+    assert images.digest(one) != images.digest(written(tmp_path / "c.png", GREY ^ 1))

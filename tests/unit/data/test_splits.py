@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fetal_lm.data.adapters.hc18 import Hc18
+from fetal_lm.data.records import Record
+from fetal_lm.data.splits import (
+    Split,
+    by_examination,
+    by_image,
+    leaking_images,
+    read_split,
+    split_digest,
+    write_split,
+)
+from fetal_lm.errors import InputError
+
+
+def head(image, examination, size_px=40.0, mm_per_px=0.5):
+    points = np.array([[0.0, 0.0], [size_px, 0.0], [size_px / 2, -size_px / 3], [size_px / 2, size_px / 3]])
+    return Record(image, examination, (54, 80), points + 5, mm_per_px)
+
+
+def heads(examinations, *, seed=0, frames=3):
+    """1 to `frames` images of each examination, sizes growing with the number as they do in HC18."""
+    generator = np.random.default_rng(seed)
+    return [
+        head(f"{number:03d}_{frame}HC.png", f"{number:03d}", 20 + number + frame / 10)
+        for number in range(examinations)
+        for frame in range(generator.integers(1, frames + 1))
+    ]
+
+
+RECORDS = heads(60)
+
+every_kind = pytest.mark.parametrize("kind", [by_examination, by_image])
+
+
+def images_of(part, records):
+    return {records[index].image for index in part}
+
+
+@every_kind
+@given(examinations=st.integers(10, 60), folds=st.integers(2, 5), seed=st.integers(0, 9))
+def test_every_image_is_tested_in_exactly_one_fold_and_parts_never_overlap(kind, examinations, folds, seed):
+    records = heads(examinations, seed=seed)
+    tested = []
+    for fold in range(folds):
+        split = kind(records, fold=fold, folds=folds, seed=seed)
+        assert sorted((*split.train, *split.val, *split.test)) == list(range(len(records)))
+        assert all(part == tuple(sorted(part)) for part in split)
+        tested += split.test
+    assert sorted(tested) == list(range(len(records)))
+
+
+@given(examinations=st.integers(10, 60), folds=st.integers(2, 5), seed=st.integers(0, 9))
+def test_no_examination_parts(examinations, folds, seed):
+    records = heads(examinations, seed=seed)
+    for fold in range(folds):
+        split = by_examination(records, fold=fold, folds=folds, seed=seed)
+        assert leaking_images(split, records) == 0
+        parts = [{records[index].examination for index in part} for part in split]
+        assert sum(map(len, parts)) == examinations
+
+
+def test_a_split_by_image_leaks_and_says_how_much():
+    split = by_image(RECORDS, fold=0)
+    trained = {RECORDS[index].examination for index in split.train}
+    expected = [RECORDS[index].examination in trained for index in (*split.val, *split.test)]
+    assert leaking_images(split, RECORDS) == sum(expected) > 5
+
+
+@every_kind
+def test_the_order_of_the_records_does_not_matter(kind):
+    shuffled = [RECORDS[index] for index in np.random.default_rng(0).permutation(len(RECORDS))]
+    for fold in range(5):
+        ours, theirs = kind(RECORDS, fold=fold), kind(shuffled, fold=fold)
+        for part in Split._fields:
+            assert images_of(getattr(ours, part), RECORDS) == images_of(getattr(theirs, part), shuffled)
+        assert split_digest(ours, RECORDS) == split_digest(theirs, shuffled)
+
+
+@every_kind
+def test_the_seed_and_the_fold_matter_and_nothing_else_does(kind):
+    np.random.seed(0)
+    first = kind(RECORDS, fold=1, seed=3)
+    np.random.seed(1)
+    assert kind(RECORDS, fold=1, seed=3) == first
+    assert kind(RECORDS, fold=1, seed=4) != first
+    assert kind(RECORDS, fold=2, seed=3).test != first.test
+
+
+def test_folds_and_validation_are_balanced_by_head_size():
+    sizes = np.array([np.ptp(record.points_orig[:, 0]) for record in RECORDS])
+    for fold in range(5):
+        split = by_examination(RECORDS, fold=fold)
+        tested = sizes[list(split.test)]
+        # Unbalanced folds of 12 examinations out of 60 would have means 5 px apart (17.3 / sqrt(12)).
+        assert abs(tested.mean() - sizes.mean()) < 5
+        assert len({*tested.astype(int)}) == 12
+        # Every block of five neighbours in size gives one examination to each fold.
+        numbers = sorted({int(RECORDS[index].examination) for index in split.test})
+        assert [number // 5 for number in numbers] == list(range(12))
+        # Six validation examinations, one from each eight neighbours of the 48 that are not tested.
+        others = sorted({int(RECORDS[index].examination) for index in (*split.train, *split.val)})
+        numbers = sorted({int(RECORDS[index].examination) for index in split.val})
+        assert [others.index(number) // 8 for number in numbers] == list(range(6))
+
+
+def test_size_is_in_mm_where_every_spacing_is_known():
+    # In px the order is reversed: the blocks of two neighbours differ.
+    in_mm = [head(f"{n}.png", f"{n}", size_px=80 - n, mm_per_px=(n + 1) / (80 - n)) for n in range(8)]
+    in_px = [head(f"{n}.png", f"{n}", size_px=n + 1, mm_per_px=math.nan) for n in range(8)]
+    for fold in range(2):
+        assert by_examination(in_mm, fold=fold, folds=2) == by_examination(in_px, fold=fold, folds=2)
+
+
+def test_one_unknown_spacing_makes_all_sizes_px():
+    records = [head(f"{n}.png", f"{n}", size_px=n + 1, mm_per_px=1 / (n + 1) ** 2) for n in range(8)]
+    unknown = [head("0.png", "0", size_px=1, mm_per_px=math.nan), *records[1:]]
+    in_px = [head(f"{n}.png", f"{n}", size_px=n + 1, mm_per_px=math.nan) for n in range(8)]
+    assert by_examination(unknown, fold=0, folds=2) == by_examination(in_px, fold=0, folds=2)
+
+
+def test_exchanged_names_of_ofd_and_bpd_change_nothing():
+    exchanged = [
+        Record(record.image, record.examination, record.size_orig, record.points_orig[[2, 3, 0, 1]], record.mm_per_px)
+        if int(record.examination) % 2
+        else record
+        for record in RECORDS
+    ]
+    assert by_examination(exchanged, fold=0) == by_examination(RECORDS, fold=0)
+
+
+def test_heads_of_unknown_size_are_the_last_in_the_order():
+    unknown = [head(f"{number}_HC.png", f"{number}", size_px=math.nan) for number in range(900, 910)]
+    records = [*RECORDS[:40], *unknown, *RECORDS[40:]]
+    largest = [head(record.image, record.examination, size_px=500) for record in unknown]
+    known_as_largest = [*RECORDS[:40], *largest, *RECORDS[40:]]
+    assert by_examination(records, fold=0) == by_examination(known_as_largest, fold=0)
+
+
+def test_fractions_are_what_was_asked_for():
+    split = by_image(heads(200), fold=0, folds=4, val_fraction=0.2)
+    total = sum(map(len, split))
+    assert len(split.test) / total == pytest.approx(0.25, abs=0.01)
+    assert len(split.val) / total == pytest.approx(0.2, abs=0.01)
+    split = by_examination(heads(200, frames=1), fold=0, folds=4, val_fraction=0.2)
+    assert tuple(map(len, split)) == (110, 40, 50)
+
+
+def test_the_study_selected_on_what_it_reported():
+    split = by_image(RECORDS, fold=0, folds=7, test_selects=True)
+    assert split.val == split.test
+    assert len(split.test) / len(RECORDS) == pytest.approx(0.15, abs=0.01)
+    trained = {RECORDS[index].examination for index in split.train}
+    assert leaking_images(split, RECORDS) == sum(RECORDS[index].examination in trained for index in split.test)
+
+
+BAD_OPTIONS = {
+    "fold too large": ({"fold": 5, "folds": 5}, "fold: expected 0 to 4, because there are 5 folds, got 5"),
+    "fold negative": ({"fold": -1}, "fold: expected 0 to 4, .* got -1"),
+    "one fold": ({"fold": 0, "folds": 1}, "folds: expected at least 2, got 1"),
+    "no validation": ({"fold": 0, "val_fraction": 0.0}, "val_fraction: expected a share above 0 and below 1, got 0.0"),
+    "all validation": ({"fold": 0, "val_fraction": 1.0}, "val_fraction: expected"),
+    "nan": ({"fold": 0, "val_fraction": math.nan}, "val_fraction: expected"),
+    "no training": ({"fold": 0, "val_fraction": 0.9}, "leaves train empty"),
+}
+
+
+@every_kind
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_a_bad_option_is_one_clear_error(kind, name):
+    options, message = BAD_OPTIONS[name]
+    with pytest.raises(InputError, match=message):
+        kind(RECORDS, **options)
+
+
+def refusal(kind, records, fold):
+    try:
+        kind(records, fold=fold)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@every_kind
+def test_an_empty_part_is_an_error(kind):
+    with pytest.raises(InputError, match=r"leaves train and val and test empty \(0 images"):
+        kind([], fold=0)
+    with pytest.raises(InputError, match=r"leaves train empty \(2 images"):
+        kind(heads(2, frames=1), fold=0, folds=2)
+    # Three examinations in five folds: two folds have none to test, whichever they are.
+    refusals = [refusal(kind, heads(3, frames=1), fold) for fold in range(5)]
+    assert sum("leaves test empty (3 images" in message for message in refusals) == 2
+
+
+@every_kind
+def test_a_written_split_is_restored_by_names(tmp_path, kind):
+    split = kind(RECORDS, fold=2)
+    path = tmp_path / "split.json"
+    write_split(path, split, RECORDS)
+    assert read_split(path, RECORDS) == split
+    reordered = RECORDS[::-1]
+    restored = read_split(path, reordered)
+    assert restored != split
+    assert split_digest(restored, reordered) == split_digest(split, RECORDS)
+    for part in Split._fields:
+        assert images_of(getattr(restored, part), reordered) == images_of(getattr(split, part), RECORDS)
+
+
+def test_a_written_split_says_what_is_in_it(tmp_path):
+    split = by_image(RECORDS, fold=0, folds=7, test_selects=True)
+    path = tmp_path / "split.json"
+    write_split(path, split, RECORDS)
+    content = json.loads(path.read_text())
+    assert content["digest"] == split_digest(split, RECORDS)
+    assert len(content["digest"]) == 64
+    assert content["leaking_images"] == leaking_images(split, RECORDS)
+    assert content["test_images_that_select"] == len(split.test)
+    record = RECORDS[split.train[0]]
+    assert content["train"][record.image] == record.examination
+    assert read_split(path, RECORDS) == split
+
+
+def test_the_digest_depends_on_the_part_and_not_on_the_labels():
+    split = by_examination(RECORDS, fold=0)
+    exchanged = Split(train=split.train, val=split.test, test=split.val)
+    assert split_digest(exchanged, RECORDS) != split_digest(split, RECORDS)
+    relabelled = [head(record.image, record.examination, 7) for record in RECORDS]
+    assert split_digest(split, relabelled) == split_digest(split, RECORDS)
+
+
+def without_a_test_image(content):
+    content["test"].popitem()
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (without_a_test_image, "the file was changed"),
+        (lambda content: content.pop("val"), "expected a split as this program writes it, but KeyError"),
+        (lambda content: content.update(train=3), "expected a split as this program writes it"),
+    ],
+)
+def test_an_edited_split_is_an_error(tmp_path, edit, message):
+    path = tmp_path / "split.json"
+    write_split(path, by_examination(RECORDS, fold=0), RECORDS)
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"split\.json: .*{message}"):
+        read_split(path, RECORDS)
+
+
+def test_a_split_that_is_missing_or_no_json_is_an_error(tmp_path):
+    path = tmp_path / "split.json"
+    with pytest.raises(InputError, match=r"split\.json: cannot be read"):
+        read_split(path, RECORDS)
+    path.write_text("{")
+    with pytest.raises(InputError, match="expected a split as this program writes it"):
+        read_split(path, RECORDS)
+
+
+def test_other_images_than_the_run_began_with_are_an_error(tmp_path):
+    path = tmp_path / "split.json"
+    write_split(path, by_examination(RECORDS, fold=0), RECORDS)
+    with pytest.raises(InputError, match=r"the source lacks 2 of them, for example 000_0HC\.png"):
+        read_split(path, RECORDS[2:])
+    with pytest.raises(InputError, match=r"the split does not name 1 of them, for example 900_HC\.png"):
+        read_split(path, [*RECORDS, head("900_HC.png", "900")])
+
+
+def test_real_folds_have_like_sizes(hc18_root):
+    records = Hc18(hc18_root).records()
+    ofd_mm = np.array([np.linalg.norm(r.points_orig[1] - r.points_orig[0]) * r.mm_per_px for r in records])
+    for fold in range(5):
+        split = by_examination(records, fold=fold)
+        assert leaking_images(split, records) == 0
+        assert len(split.test) / len(records) == pytest.approx(0.2, abs=0.02)
+        assert abs(ofd_mm[list(split.test)].mean() - ofd_mm.mean()) < 2
+        assert len(split.val) > 60

@@ -1,0 +1,154 @@
+"""Comparisons: seeds averaged, folds pooled, variants apart, unfair ones flagged."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fetal_lm.report.comparison import Comparison, compare
+from fetal_lm.report.fairness import digest_of_test_set
+from fetal_lm.report.predictions import write_predictions
+from fetal_lm.report.sweep import read_sweep
+
+from .conftest import MakeRun
+
+SQUASH_X = 0.64
+
+
+def comparison_of(folder: Path) -> Comparison:
+    """The comparison of a sweep that has no problem."""
+    sweep = read_sweep(folder)
+    assert not sweep.problems
+    return compare(sweep)
+
+
+def test_a_row_by_hand(three_models: Path) -> None:
+    comparison = comparison_of(three_models)
+    assert not comparison.warnings
+    # Seed 0 is shifted by 2 and 6 px, seed 1 by 3 and 7: means 4 and 5, images' averages 2.5 and 6.5.
+    row = comparison.table.iloc[0]
+    assert row["mean_px"] == pytest.approx(4.5 * SQUASH_X)
+    assert row["mean_px_sd"] == pytest.approx(math.sqrt(0.5) * SQUASH_X)
+    assert 2.49 * SQUASH_X < row["mean_px_low"] < row["mean_px"] < row["mean_px_high"] < 6.51 * SQUASH_X
+    assert row["mean_mm"] == pytest.approx(2.25)
+    assert row["sdr_1mm"] == pytest.approx(0.25)
+    assert (row["seeds"], row["folds"], row["images"], row["parameters"]) == (2, 1, 2, 1_320_000)
+
+
+def test_rows_follow_the_sweep_with_a_row_per_branch(three_models: Path) -> None:
+    table = comparison_of(three_models).table
+    assert list(zip(table["hypothesis"], table["branch"], table["primary"], strict=True)) == [
+        ("H1", "heatmap", True),
+        ("H2", "coordinate", True),
+        ("H2", "heatmap", False),
+        ("H3", "heatmap", True),
+    ]
+
+
+def test_a_model_whose_first_job_crashed_keeps_its_place(three_models: Path) -> None:
+    # Seeds in the outer loop, as a sweep over `seed` and then `model` has them.
+    listed = json.loads((three_models / "sweep.json").read_text())
+    listed["jobs"] = [listed["jobs"][number] for number in (0, 2, 4, 1, 3, 5)]
+    (three_models / "sweep.json").write_text(json.dumps(listed))
+    (three_models / "0" / "row.json").unlink()
+    assert [entry.hypothesis for entry in compare(read_sweep(three_models)).entries] == ["H1", "H2", "H3"]
+
+
+def test_differences_are_paired_by_image(three_models: Path) -> None:
+    differences = comparison_of(three_models).differences
+    # H2 is shifted by 2 px more than H1 on every image, H3 by 4: without noise, however far the images are apart.
+    assert differences["difference_px"].tolist() == pytest.approx([2 * SQUASH_X, 4 * SQUASH_X])
+    assert differences["low"].tolist() == pytest.approx([2 * SQUASH_X, 4 * SQUASH_X])
+
+
+def test_folds_are_pooled_for_each_seed(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path / "s" / "0", (1.0,), images=["a"], fold=0, split_digest="zero")
+    make_run(tmp_path / "s" / "1", (2.0, 6.0), images=["b", "c"], fold=1, split_digest="one")
+    comparison = comparison_of(tmp_path / "s")
+    (row,) = comparison.table.to_dict("records")
+    assert (row["seeds"], row["folds"], row["images"]) == (1, 2, 3)
+    assert row["mean_px"] == pytest.approx(3 * SQUASH_X)
+    assert math.isnan(row["mean_px_sd"])
+    assert not comparison.warnings
+
+
+def test_other_overrides_make_a_variant(tmp_path: Path, make_run: MakeRun) -> None:
+    common = ["experiment=x", "trainer=cpu"]
+    make_run(tmp_path / "s" / "0", overrides=[*common, "model=single_hourglass", "optim.lr=0.1", "hydra.verbose=true"])
+    make_run(tmp_path / "s" / "1", overrides=[*common, "optim.lr=0.2", "data.root=/b", "logger=csv"])
+    make_run(tmp_path / "s" / "2", overrides=[*common, "optim.lr=0.2", "model.depth=3"])
+    comparison = comparison_of(tmp_path / "s")
+    assert list(comparison.table["variant"]) == ["optim.lr=0.1", "optim.lr=0.2", "model.depth=3 optim.lr=0.2"]
+    assert comparison.entries[0].label == "H1 single_hourglass optim.lr=0.1"
+
+
+def test_a_repeated_run_counts_once_and_is_named(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path / "s" / "0", (1.0, 1.0))
+    make_run(tmp_path / "s" / "1", (9.0, 9.0))
+    comparison = comparison_of(tmp_path / "s")
+    assert comparison.table["mean_px"].tolist() == pytest.approx([SQUASH_X])
+    assert "repeats 0: single_hourglass with seed 0; only 0 counts" in comparison.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        ({"data": "hc18"}, "Runs are about different data: phantom (0); hc18 (1)."),
+        ({"split": {"by": "image"}}, 'Runs use different kinds of split: examination (0); {"by": "image"} (1).'),
+        ({"split_digest": "f" * 64}, "Runs are split differently: 0123456789ab (0); ffffffffffff (1)."),
+        ({"images": ["a.png", "c.png"]}, "Runs are tested on different images or labels: 2 images, "),
+        ({"images": ["a.png"], "shift_px": [1.0]}, "Runs are tested on different images or labels: 2 images, "),
+        ({"seed": 5}, "Models have different seeds: seed 0 (H1 single_hourglass); seed 5 (H3 stacked_hourglass)."),
+        ({"code_version": None}, "Runs come from different versions of the code: deadbeef (0); unknown (1)."),
+    ],
+)
+def test_what_is_unfair_is_said(tmp_path: Path, make_run: MakeRun, change: dict[str, object], warning: str) -> None:
+    make_run(tmp_path / "s" / "0")
+    make_run(tmp_path / "s" / "1", hypothesis="H3", model="stacked_hourglass", **change)
+    comparison = comparison_of(tmp_path / "s")
+    assert len(comparison.warnings) == 1
+    assert comparison.warnings[0].startswith(warning)
+    # Without the same images there is no paired difference.
+    assert len(comparison.differences) == ("images" not in change)
+
+
+def test_other_labels_of_the_same_images_are_another_test_set(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path / "s" / "0")
+    folder = make_run(tmp_path / "s" / "1", hypothesis="H3", model="stacked_hourglass")
+    table = read_sweep(tmp_path / "s").runs[1].predictions
+    table["true_ofd_1_x"] += 1.0
+    write_predictions(table, folder / "predictions.csv")
+    (warning,) = comparison_of(tmp_path / "s").warnings
+    assert "different images or labels" in warning
+
+
+def test_an_image_in_two_folds_counts_once_and_is_named(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path / "s" / "0", (1.0, 1.0), images=["a", "b"], fold=0, split_digest="zero")
+    make_run(tmp_path / "s" / "1", (9.0, 1.0), images=["a", "c"], fold=1, split_digest="one")
+    comparison = comparison_of(tmp_path / "s")
+    assert comparison.table["images"].tolist() == [3]
+    assert comparison.table["mean_px"].tolist() == pytest.approx([SQUASH_X])
+    assert comparison.warnings[0].startswith("1 images of 1 are already in the test set of 0")
+
+
+def test_the_digest_ignores_order_and_predictions(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path / "s" / "0")
+    table = read_sweep(tmp_path / "s").runs[0].predictions
+    moved = table.iloc[::-1].assign(ofd_1_x=np.nan)
+    assert digest_of_test_set(moved) == digest_of_test_set(table)
+    assert digest_of_test_set(table.assign(mm_per_px=0.6)) != digest_of_test_set(table)
+    assert digest_of_test_set(table.assign(mm_per_px=np.nan)) == digest_of_test_set(table.assign(mm_per_px=np.nan))
+
+
+def test_no_surviving_run_is_an_empty_comparison(three_models: Path) -> None:
+    for number in range(6):
+        (three_models / str(number) / "row.json").unlink()
+    comparison = compare(read_sweep(three_models))
+    assert comparison.table.empty
+    assert comparison.entries == ()
+    assert isinstance(comparison.differences, pd.DataFrame)
