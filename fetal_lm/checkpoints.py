@@ -30,8 +30,12 @@ def resolve(choice: str | None, folder: Path) -> Path | None:
         return None
     path = folder / "checkpoints" / "last.ckpt" if choice == LAST else Path(choice)
     if not path.is_file():
-        hint = f"name the interrupted run's folder with hydra.run.dir=..., which is {folder} now" if choice == LAST else ""
-        raise InputError(f"{path}: no such checkpoint to go on from; {hint or 'give the path of a .ckpt file, or `last`'}")
+        hint = (
+            f"name the interrupted run's folder with hydra.run.dir=..., which is {folder} now" if choice == LAST else ""
+        )
+        raise InputError(
+            f"{path}: no such checkpoint to go on from; {hint or 'give the path of a .ckpt file, or `last`'}"
+        )
     return path
 
 
@@ -45,7 +49,9 @@ def read(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file that a run wrote") from error
+        raise InputError(
+            f"{path}: not a readable checkpoint ({reason}); expected a .ckpt file that a run wrote"
+        ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise InputError(f"{path}: holds no model weights; expected a .ckpt file that a run wrote")
     return content

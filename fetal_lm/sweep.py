@@ -70,4 +70,3 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
             }
         )
     return jobs
-

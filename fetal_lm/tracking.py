@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
-
-Mode = Literal["online", "offline", "disabled", "shared"]
 
 # Logged as they change; the summary keeps the best value instead of the last.
 LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae_mm", "val/hc_mae_mm", "val/loss")
@@ -17,16 +16,12 @@ LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae
 
 def wandb_mode() -> str:
     """`WANDB_MODE` if it is set, else `online` for a user who is logged in, else `offline`."""
-    import wandb
-
     if mode := os.environ.get("WANDB_MODE"):
         return mode
     return "online" if wandb.api.api_key else "offline"
 
 
-def wandb_logger(
-    *, project: str, run_folder: Path, name: str, group: str, config: Mapping[str, Any]
-) -> WandbLogger:
+def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, config: Mapping[str, Any]) -> WandbLogger:
     """A W&B run of its own in `run_folder/wandb`.
 
     Args:
@@ -45,6 +40,7 @@ def wandb_logger(
         config=flatten(config),
         log_model=False,
         reinit="finish_previous",
+        settings=wandb.Settings(silent=True),
     )
     for metric in LOWER_IS_BETTER:
         logger.experiment.define_metric(metric, step_metric="trainer/global_step", summary="min")
@@ -53,7 +49,14 @@ def wandb_logger(
 
 def no_logger(**_: Any) -> None:
     """No tracking; a run's own files hold everything."""
-    return None
+
+
+def location(logger: Logger | None) -> str:
+    """Where a run is tracked, in words."""
+    if not isinstance(logger, WandbLogger):
+        return "no tracking"
+    run = logger.experiment
+    return f"W&B offline run in {run.dir}" if run.offline else f"W&B run {run.url}"
 
 
 def finish(logger: Logger | None, *, exit_code: int) -> None:

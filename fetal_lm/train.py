@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
@@ -43,6 +44,9 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Runs one job or a sweep; after a sweep prints its comparison. Exits with a code that is not 0 if a job failed."""
+    # Lightning's advice about hardware and products, and a deprecation inside it, are not this command's words.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     exit_code = 0
     try:
         _hydra_main()
@@ -61,11 +65,15 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(cfg: DictConfig) -> None:
+    # A CompactHydraException is the one exception that Hydra prints without a traceback.
     try:
         train(cfg, Path(HydraConfig.get().runtime.output_dir))
     except InputError as error:
-        # The one exception type that Hydra prints without a traceback.
         raise CompactHydraException(str(error)) from error
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValueError):  # A constructor did not like an option.
+            raise CompactHydraException(str(error.__cause__)) from error
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise CompactHydraException(f"{where}{error.strerror or error}") from error
@@ -82,6 +90,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
     Raises:
         InputError: the data, an option or a checkpoint is not what it should be.
     """
+    if missing := sorted(OmegaConf.missing_keys(cfg)):
+        raise InputError(f"{missing[0]} is not set; add {missing[0]}=... to the command (conf/ says what it means)")
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
@@ -103,6 +113,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
         logger = instantiate(cfg.logger, _convert_="all")(
             run_folder=folder, name=name, group=_group(folder), config={**config, "code_version": code_version()}
         )
+        log.info("%s in %s; %s", name, folder, tracking.location(logger))
         trainer = _trainer(cfg, logger, folder)
         started = time.perf_counter()
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint_path, weights_only=True)
@@ -111,7 +122,11 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
         row = _evaluate(cfg, model, data, trainer, folder, train_seconds)
         tracking.log_summary(
             logger,
-            {f"test/{branch}/{key}": value for branch, figures in row.metrics.items() for key, value in figures.items()},
+            {
+                f"test/{branch}/{key}": value
+                for branch, figures in row.metrics.items()
+                for key, value in figures.items()
+            },
             {"test/predictions": folder / "overlay.png"},
         )
         exit_code = 0
@@ -139,9 +154,13 @@ def _split(cfg: DictConfig, records: list[Record], folder: Path, *, resumed: boo
     else:
         split = instantiate(cfg.split, _convert_="all")(records, fold=cfg.data.fold, folds=cfg.data.folds)
         write_split(path, split, records)
-    log.info("%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test)))
+    log.info(
+        "%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test))
+    )
     if leaked := leaking_images(split, records):
-        log.warning("the split leaks: %d validation and test images show an examination that is also trained on", leaked)
+        log.warning(
+            "the split leaks: %d validation and test images show an examination that is also trained on", leaked
+        )
     return split
 
 
@@ -172,6 +191,7 @@ def _model(cfg: DictConfig, data: LandmarkDataModule) -> Hypothesis:
         schedule=optim["schedule"],
         monitor=cfg.monitor,
         size_net=data.size_net,
+        canonical=data.order == "canonical",
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # a valid torch call
@@ -193,7 +213,12 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
 
 
 def _evaluate(
-    cfg: DictConfig, model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, folder: Path, train_seconds: float
+    cfg: DictConfig,
+    model: Hypothesis,
+    data: LandmarkDataModule,
+    trainer: pl.Trainer,
+    folder: Path,
+    train_seconds: float,
 ) -> RunRow:
     """Predicts the test images with the selected weights and writes what a report needs."""
     batches = cast(list[dict[str, torch.Tensor]], trainer.predict(model, dataloaders=data.predict_dataloader()))
@@ -230,7 +255,9 @@ def _evaluate(
     )
 
 
-def _milliseconds_per_image(model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, repeats: int = 20) -> float:
+def _milliseconds_per_image(
+    model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, repeats: int = 20
+) -> float:
     """Median time from one image at network size to its points, one image at a time, in the precision of the training."""
     image = next(iter(data.predict_dataloader())).image[:1].to(model.device)
     model.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -17,6 +17,7 @@ from fetal_lm.data.cache import open_images
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split
 from fetal_lm.data.transforms import Augmentation
+from fetal_lm.errors import InputError
 from fetal_lm.geometry import Fit, Size
 
 Draw = tuple[int, int]
@@ -59,6 +60,10 @@ class LandmarkDataModule(pl.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
+        if fit not in geometry.FITS:
+            raise InputError(f"data.fit is {fit!r}; expected one of {sorted(geometry.FITS)}")
+        if order not in get_args(Order):
+            raise InputError(f"data.order is {order!r}; expected one of {sorted(get_args(Order))}")
         self.source = source
         self.records = list(records)
         self.split = split

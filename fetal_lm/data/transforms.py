@@ -98,10 +98,10 @@ class Augmentation:
         # One stream for all transforms. `Compose(seed=...)` gives each transform a stream of its own from the same seed,
         # so that their draws coincide: two flips with p=0.5 would always happen together.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        drawn = self._compose(
-            image=image, keypoints=points_net, ids=np.arange(landmarks.COUNT), **{ASPECT_KEY: aspect}
-        )
+        drawn = self._compose(image=image, keypoints=points_net, ids=np.arange(landmarks.COUNT), **{ASPECT_KEY: aspect})
         if len(drawn["keypoints"]) != landmarks.COUNT:
             names = [type(transform).__name__ for transform in self._compose.transforms]
-            raise RuntimeError(f"one of the transforms {names} dropped a landmark; use transforms that keep all keypoints")
+            raise RuntimeError(
+                f"one of the transforms {names} dropped a landmark; use transforms that keep all keypoints"
+            )
         return drawn["image"], np.asarray(drawn["keypoints"], dtype=np.float64)

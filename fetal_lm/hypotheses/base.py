@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -35,7 +35,8 @@ class Hypothesis(pl.LightningModule, ABC):
         optimizer: called with the parameters.
         schedule: learning rate over the run; see `hypotheses.schedules`.
         monitor: name of the metric that selects, for schedules that watch it.
-        size_net: (height, width) of the images.
+        size_net: height and width of the images.
+        canonical: whether predictions are renamed to canonical order, as the labels are.
     """
 
     label: ClassVar[str]
@@ -52,18 +53,24 @@ class Hypothesis(pl.LightningModule, ABC):
         optimizer: OptimizerFactory,
         schedule: Schedule,
         monitor: str,
-        size_net: Size,
+        size_net: Sequence[int],
+        canonical: bool,
     ) -> None:
         super().__init__()
         self.codec = codec
         self.heatmap_loss = loss
-        self.size_net = size_net
+        height, width = size_net
+        self.size_net: Size = (height, width)
         self._optimizer = optimizer
         self._schedule = schedule
         self._monitor = monitor
+        self._canonical = canonical
         self.identity: dict[str, str] = {}
         self.val_metrics = nn.ModuleDict(
-            {branch: MetricCollection([LandmarkError(size_net=size_net), BiometryError()]) for branch in self.branches}
+            {
+                branch: MetricCollection([LandmarkError(size_net=self.size_net), BiometryError()])
+                for branch in self.branches
+            }
         )
 
     @abstractmethod
@@ -112,8 +119,11 @@ class Hypothesis(pl.LightningModule, ABC):
         return {branch: to_original(points_net, batch.to_orig) for branch, points_net in points.items()}
 
     def named_points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """`points` in canonical order: what a network calls an end is not part of what it found."""
-        return {branch: landmarks.canonical_order(points_net) for branch, points_net in self.points(image).items()}
+        """`points`, in canonical order if the labels are: what a network calls an end is not part of what it found."""
+        points = self.points(image)
+        if not self._canonical:
+            return points
+        return {branch: landmarks.canonical_order(points_net) for branch, points_net in points.items()}
 
     def configure_optimizers(self) -> Any:
         """The optimiser with its schedule."""

@@ -41,9 +41,7 @@ class HybridHourglass(Hypothesis):
         self.network = network
         self.coordinate_head = CoordinateHead(network.channels, hidden=coordinate_hidden)
         self.coordinate_weight = coordinate_weight
-        self.coordinate_loss = CoordinateLoss(
-            swap_invariant=self.heatmap_loss.swap_invariant, beta=coordinate_beta
-        )
+        self.coordinate_loss = CoordinateLoss(swap_invariant=self.heatmap_loss.swap_invariant, beta=coordinate_beta)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The joint loss, and `heatmap` and `coordinate` on their own."""

@@ -22,7 +22,9 @@ def one_cycle(optimizer: Optimizer, *, steps: int, monitor: str, warmup: float) 
 
     Source: Smith, Topin, "Super-convergence", 2019, as in `torch.optim.lr_scheduler.OneCycleLR`.
     """
-    schedule = OneCycleLR(optimizer, max_lr=optimizer.param_groups[0]["lr"], total_steps=max(steps, 1), pct_start=warmup)
+    schedule = OneCycleLR(
+        optimizer, max_lr=optimizer.param_groups[0]["lr"], total_steps=max(steps, 1), pct_start=warmup
+    )
     return {"scheduler": schedule, "interval": "step"}
 
 

@@ -28,7 +28,9 @@ class StackedHourglasses(Hypothesis):
     def __init__(self, *, network: StackedHourglass, **shared: Any) -> None:
         super().__init__(**shared)
         if network.stacks < 2:
-            raise ValueError(f"a stacked hourglass has 2 stacks or more, not {network.stacks}; use model=single_hourglass")
+            raise ValueError(
+                f"a stacked hourglass has 2 stacks or more, not {network.stacks}; use model=single_hourglass"
+            )
         self.network = network
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

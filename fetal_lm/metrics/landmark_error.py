@@ -12,9 +12,7 @@ from fetal_lm import biometry, landmarks
 from fetal_lm.geometry import Size
 
 
-def radial_errors(
-    predicted: Float[Tensor, "B K 2"], truth: Float[Tensor, "B K 2"], size: Size
-) -> Float[Tensor, "B K"]:
+def radial_errors(predicted: Float[Tensor, "B K 2"], truth: Float[Tensor, "B K 2"], size: Size) -> Float[Tensor, "B K"]:
     """Distance of each landmark from the truth, order-free; a landmark without a prediction costs the most it could.
 
     Args:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fetal_lm import landmarks
+from fetal_lm.errors import InputError
 from fetal_lm.networks.blocks import ConvNorm, Residual
 from fetal_lm.networks.hourglass import Hourglass, stem
 
@@ -45,18 +46,20 @@ class StackedHourglass(nn.Module):
         self.stride = stride
         self.in_channels = in_channels
         self.channels = channels
+        self.multiple = stride * 2**depth
+        """H and W must be multiples of this."""
         self.stem = stem(in_channels, channels, stride)
         self.hourglasses = nn.ModuleList(
-            nn.Sequential(Hourglass(depth, channels), Residual(channels, channels), ConvNorm(channels, channels, kernel=1))
+            nn.Sequential(
+                Hourglass(depth, channels), Residual(channels, channels), ConvNorm(channels, channels, kernel=1)
+            )
             for _ in range(stacks)
         )
         self.heads = nn.ModuleList(nn.Conv2d(channels, maps, 1) for _ in range(stacks))
         self.feed_features = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in range(stacks - 1))
         self.feed_maps = nn.ModuleList(nn.Conv2d(maps, channels, 1) for _ in range(stacks - 1))
 
-    def forward(
-        self, image: Float[Tensor, "B 1 H W"]
-    ) -> tuple[Float[Tensor, "B S K h w"], Float[Tensor, "B C h w"]]:
+    def forward(self, image: Float[Tensor, "B 1 H W"]) -> tuple[Float[Tensor, "B S K h w"], Float[Tensor, "B C h w"]]:
         """Heatmaps of every stack, and the last stack's features.
 
         Args:
@@ -64,7 +67,16 @@ class StackedHourglass(nn.Module):
 
         Returns:
             Maps before any activation at `h = H / stride`, and the features that the last maps were read from.
+
+        Raises:
+            InputError: H or W is not a multiple of `multiple`.
         """
+        height, width = image.shape[-2:]
+        if height % self.multiple or width % self.multiple:
+            raise InputError(
+                f"an image of {height} x {width} pixels; this network needs multiples of {self.multiple} "
+                f"(stride x 2 ** depth): change image_size or model.network.depth"
+            )
         features = self.stem(image.expand(-1, self.in_channels, -1, -1))
         all_maps: list[Tensor] = []
         read = features
@@ -75,7 +87,6 @@ class StackedHourglass(nn.Module):
             if stack < len(self.feed_maps):
                 features = features + self.feed_features[stack](read) + self.feed_maps[stack](maps)
         return torch.stack(all_maps, dim=1), read
-
 
 
 def _in_float32(head: nn.Module, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K h w"]:

@@ -1,0 +1,57 @@
+"""Every option of every config group composes, and the rules for config files hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = sorted(path for path in CONF.glob("*/*.yaml"))
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+
+
+def compose_job(*overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides), return_hydra_config=True)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_option_composes(path):
+    cfg = compose_job(
+        f"{path.parent.name}={path.stem}", "+data.root=somewhere" if path.parent.name != "data" else "seed=0"
+    )
+    assert cfg.monitor == "val/mre_px"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_a_group_reads_root_keys_and_never_a_sibling(path):
+    if path.parent.name == "experiment":
+        return  # An experiment is a delta over everything.
+    for reference in re.findall(r"\$\{([^}]*)\}?", path.read_text()):
+        root = re.split(r"[.:]", reference)[0]
+        assert root in {"", "hydra", "oc", "paths"} or root not in GROUPS, f"{path} reads {reference}"
+
+
+def test_an_experiments_own_seed_wins_over_the_default(tmp_path):
+    defaults = OmegaConf.load(CONF / "config.yaml").defaults
+    assert defaults[0] == "_self_"
+    assert "experiment" in defaults[-1]
+
+
+def test_the_three_models_are_swept_over_seeds():
+    params = compose_job("experiment=three_models", "data=hc18", "data.root=x").hydra.sweeper.params
+    assert set(params.model.split(",")) == {"single_hourglass", "hybrid_hourglass", "stacked_hourglass"}
+    assert params.seed == "0,1,2"
+
+
+def test_an_unknown_option_lists_the_choices():
+    with pytest.raises(MissingConfigException, match="stacked_hourglass"):
+        compose_job("model=unet")
+
+
+def test_an_unknown_key_is_refused():
+    with pytest.raises(ConfigCompositionException, match="Could not override 'trainer.max_epoch'"):
+        compose_job("trainer.max_epoch=3")

@@ -1,0 +1,141 @@
+"""What every hypothesis in conf/model/ must do; a new one is found here without a line of code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from fetal_lm import landmarks
+from fetal_lm.data.batch import Batch
+
+CONF = Path(__file__).parents[2] / "conf"
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+SIZE_NET = (64, 96)  # Not square, and small enough for a test.
+
+
+def make(model, *overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(
+            "config",
+            [
+                f"model={model}",
+                "model.network.depth=2",
+                "model.network.channels=8",
+                "codec.pair_separation_px=8.0",
+                *overrides,
+            ],
+        )
+    torch.manual_seed(0)
+    optim = instantiate(cfg.optim, _convert_="all")
+    return instantiate(
+        cfg.model,
+        codec=instantiate(cfg.codec),
+        loss=instantiate(cfg.loss),
+        optimizer=optim["optimizer"],
+        schedule=optim["schedule"],
+        monitor=cfg.monitor,
+        size_net=SIZE_NET,
+        canonical=True,
+        _convert_="all",
+    )
+
+
+def bright_points(count, seed=0):
+    """Images whose four landmarks are bright dots of four sizes, so that a network can tell them apart."""
+    generator = torch.Generator().manual_seed(seed)
+    centre = torch.tensor([[48.0, 32.0]]) + torch.randn(count, 2, generator=generator) * 4
+    offsets = torch.tensor([[-30.0, 2.0], [30.0, -2.0], [1.0, -20.0], [-1.0, 20.0]])
+    points_net = centre.unsqueeze(1) + offsets
+    rows, columns = torch.meshgrid(torch.arange(SIZE_NET[0]), torch.arange(SIZE_NET[1]), indexing="ij")
+    squared = (columns - points_net[..., 0, None, None]) ** 2 + (rows - points_net[..., 1, None, None]) ** 2
+    widths = torch.tensor([1.5, 2.5, 3.5, 4.5])[:, None, None]
+    image = torch.exp(-squared / (2 * widths**2)).amax(1, keepdim=True)
+    return Batch(
+        image=image,
+        points_net=points_net,
+        to_orig=torch.tensor([[2.0, 0.0, 0.5], [0.0, 3.0, 1.0]], dtype=torch.float64).expand(count, 2, 3),
+        mm_per_px=torch.full((count,), 0.1),
+        index=torch.arange(count),
+    )
+
+
+@pytest.fixture(params=MODELS)
+def model_name(request):
+    return request.param
+
+
+def test_there_are_the_three_hypotheses_of_the_study():
+    assert {make(name).label for name in MODELS} >= {"H1", "H2", "H3"}
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_losses_are_finite_scalars_that_reach_every_weight(model_name, loss):
+    model = make(model_name, f"loss={loss}")
+    losses = model.losses(bright_points(2))
+    assert all(value.shape == () and value.isfinite() for value in losses.values())
+    losses["loss"].backward()
+    unreached = [name for name, value in model.named_parameters() if value.grad is None]
+    assert unreached == []
+
+
+def test_points_of_every_branch(model_name):
+    model = make(model_name).eval()
+    batch = bright_points(3)
+    points = model.points(batch.image)
+    assert tuple(points) == model.branches
+    assert all(value.shape == (3, 4, 2) for value in points.values())
+    heatmaps = model.heatmaps(batch.image)
+    assert heatmaps.shape[:2] == (3, 4)
+    assert (heatmaps >= 0).all()
+    predicted = model.predict_step(batch, 0)
+    expected = model.named_points(batch.image)[model.branches[0]].double() * torch.tensor([2.0, 3.0]).double()
+    torch.testing.assert_close(predicted[model.branches[0]], expected + torch.tensor([0.5, 1.0]).double())
+
+
+def test_it_learns_where_four_dots_are(model_name):
+    model = make(model_name)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    batch = bright_points(8)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.losses(batch)["loss"].backward()
+        optimizer.step()
+    unseen = bright_points(8, seed=1)
+    with torch.no_grad():
+        for _ in range(20):  # Batch normalisation's running figures catch up with the last weights.
+            model.losses(batch)
+        found = model.eval().named_points(unseen.image)[model.branches[0]]
+    error = torch.linalg.vector_norm(landmarks.matched_order(found, unseen.points_net) - unseen.points_net, dim=-1)
+    assert error.median() < 2.0
+
+
+def test_a_landmark_outside_the_frame_does_not_pull(model_name):
+    model = make(model_name).eval()
+    batch = bright_points(1)
+    outside = batch.points_net.clone()
+    outside[0, 2] = torch.tensor([40.0, -5.0])
+    farther = outside.clone()
+    farther[0, 2] = torch.tensor([10.0, -50.0])
+    losses = [model.losses(batch._replace(points_net=points))["loss"] for points in (outside, farther)]
+    assert losses[0] == losses[1]
+
+
+def test_an_all_zero_map_is_undecoded_not_a_corner():
+    model = make("single_hourglass", "loss=mse").eval()
+    torch.nn.init.zeros_(model.network.heads[0].weight)
+    torch.nn.init.constant_(model.network.heads[0].bias, -1.0)
+    assert model.named_points(torch.rand(1, 1, *SIZE_NET))["heatmap"].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("model", "override", "message"),
+    [
+        ("single_hourglass", "model.network.stacks=2", "1 stack"),
+        ("stacked_hourglass", "model.network.stacks=1", "2 stacks or more"),
+    ],
+)
+def test_a_hypothesis_refuses_the_others_network(model, override, message):
+    with pytest.raises(Exception, match=message):
+        make(model, override)

@@ -1,0 +1,48 @@
+"""Runs `run.py` as a user does, in a process of its own, small enough for a test."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "trainer=smoke",
+    "image_size=[64,64]",
+    "model.network.channels=8",
+    "data.source.images=30",
+    "data.batch_size=8",
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory):
+    """A function that runs `run.py` with some overrides and returns exit code and output."""
+    shared_cache = tmp_path_factory.mktemp("cache")
+
+    def run(*overrides, **environment):
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+        # No home: neither a login nor settings of whoever runs the tests.
+        home = str(tmp_path_factory.mktemp("home"))
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), f"paths.cache={shared_cache}", *overrides],
+            cwd=ROOT,
+            env={**inherited, "HOME": home, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            stdin=subprocess.DEVNULL,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run

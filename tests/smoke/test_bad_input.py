@@ -1,0 +1,87 @@
+"""What a user sees who gets something wrong: one clear message, an exit code, nothing half-written."""
+
+import shutil
+
+import pytest
+
+from .conftest import TINY
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data=hc18"], ["data.root", "data.root=..."]),
+        (["data=hc18", "data.root=nowhere"], ["nowhere", "training_set"]),
+        (["model=unet"], ["unet", "single_hourglass", "stacked_hourglass"]),
+        (["codec.decoder=peak"], ["peak", "dark"]),
+        (["data.fold=7"], ["fold", "7"]),
+        (["image_size=[100,64]"], ["100", "multiples of 64"]),
+        (["data.source.images=0"], ["images", "0"]),
+        (["ckpt_path=last"], ["last.ckpt", "hydra.run.dir"]),
+        (["data.fit=crop"], ["crop", "letterbox"]),
+        (["data.order=random"], ["random", "canonical"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_one_clear_message(experiment, tmp_path, overrides, expected):
+    tiny = [override for override in TINY if override.split("=")[0] not in {o.split("=")[0] for o in overrides}]
+    if "data=hc18" in overrides:
+        tiny.remove("data.source.images=30")
+    done = experiment(*tiny, *overrides, "logger=csv", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.code != 0
+    assert "Traceback" not in done.err
+    for word in expected:
+        assert word in done.err, done.err
+    assert not (tmp_path / "run" / "row.json").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "run"
+    done = experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}")
+    assert done.code == 0, done.err[-3000:]
+    return folder
+
+
+def test_a_run_goes_on_from_its_last_checkpoint(experiment, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    done = experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last", "trainer.max_epochs=4")
+    assert done.code == 0, done.err[-3000:]
+    epochs = [line.split(",")[0] for line in (folder / "history.csv").read_text().splitlines()]
+    assert epochs == ["epoch", "0", "1", "2", "3"]
+    assert (folder / "split.json").read_text() == (finished / "split.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model=stacked_hourglass"], ["single_hourglass", "stacked_hourglass"]),
+        (["data.fold=1"], ["another split"]),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(experiment, finished, tmp_path, overrides, expected):
+    checkpoint = finished / "checkpoints" / "last.ckpt"
+    done = experiment(*TINY, *overrides, "logger=csv", f"hydra.run.dir={tmp_path / 'run'}", f"ckpt_path={checkpoint}")
+    assert done.code != 0
+    assert "Traceback" not in done.err
+    for word in expected:
+        assert word in done.err
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(experiment, tmp_path):
+    path = tmp_path / "not.ckpt"
+    path.write_bytes(b"not a checkpoint")
+    done = experiment(*TINY, "logger=csv", f"hydra.run.dir={tmp_path / 'run'}", f"ckpt_path={path}")
+    assert done.code != 0
+    assert "Traceback" not in done.err
+    assert "not.ckpt" in done.err
+
+
+def test_a_crashed_job_does_not_stop_the_others(experiment, tmp_path):
+    folder = tmp_path / "sweep"
+    done = experiment(*TINY, "-m", "data.fold=7,0", "logger=csv", f"hydra.sweep.dir={folder}")
+    assert done.code == 1
+    assert "MISSING: single_hourglass-0-data.fold=7" in done.out
+    assert (folder / "1" / "row.json").is_file()
+    assert not (folder / "0" / "row.json").exists()
