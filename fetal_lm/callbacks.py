@@ -11,7 +11,7 @@ from fetal_lm.atomic import atomic_path
 
 
 class History(pl.Callback):
-    """Writes `history.csv`, one row an epoch with everything logged, whatever the logger; a resumed run goes on with it.
+    """Writes `history.csv`, one row an epoch, whatever the logger; a resumed run goes on with it.
 
     Args:
         path: of the CSV file.
@@ -21,14 +21,14 @@ class History(pl.Callback):
         self._path = Path(path)
         self._rows: list[dict[str, float]] = []
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Keeps the epochs before the one that the run goes on from."""
         self._rows = []
         if trainer.current_epoch > 0 and self._path.is_file():
             before = pd.read_csv(self._path)
             self._rows = before[before["epoch"] < trainer.current_epoch].to_dict("records")
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Adds the epoch; Lightning calls this after the epoch's validation."""
         if not trainer.is_global_zero:
             return

@@ -70,8 +70,8 @@ def check(path: Path, identity: Mapping[str, str]) -> None:
     stored = read(path).get(IDENTITY_KEY) or {}
     if stored.get("model") != identity["model"]:
         raise InputError(
-            f"{path}: a checkpoint of model={stored.get('model', 'unknown')}, but this run is model={identity['model']}; "
-            f"choose the same model"
+            f"{path}: a checkpoint of model={stored.get('model', 'unknown')}, but this run is "
+            f"model={identity['model']}; choose the same model"
         )
     if stored.get("split_digest") != identity["split_digest"]:
         raise InputError(

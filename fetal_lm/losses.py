@@ -1,11 +1,11 @@
 """Losses: tensors in, scalar out; and for a heatmap loss, what turns a network's maps into heatmaps for decoding.
 
-A heatmap loss and the activation that goes with it belong together: maps trained as the logits of a spatial softmax are
-not heatmaps before it. All losses are means over images, finite for every finite input, and leave out the landmarks that
-`visible` says lie outside the frame.
+A heatmap loss and the activation that goes with it belong together: maps trained as the logits of a spatial softmax
+are not heatmaps before it. All losses are means over images, finite for every finite input, and leave out the
+landmarks that `visible` says lie outside the frame.
 
-Swap-invariant losses take, image by image, the better of the two names of one head: the pairs as labelled, or both pairs
-swapped at once (`landmarks.half_turn`).
+Swap-invariant losses take, image by image, the better of the two names of one head: the pairs as labelled, or both
+pairs swapped at once (`landmarks.half_turn`).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class CoordinateLoss:
     """Smooth L1 between predicted and true coordinates, as fractions of the image's width and height.
 
     Args:
-        beta: where the loss turns from quadratic to linear, as a fraction of the image; `inf` is half the squared error.
+        beta: where the loss turns from quadratic to linear, as a fraction of the image.
         swap_invariant: as for heatmap losses.
     """
 

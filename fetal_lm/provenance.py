@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def code_version() -> str | None:
-    """The git commit of the working copy that this package runs from, with `+changes` if it differs; None without git."""
+    """The git commit of the working copy of this package, with `+changes` if it differs; None without git."""
     folder = Path(__file__).resolve().parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")

@@ -9,6 +9,7 @@ from typing import Any
 
 import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 # Logged as they change; the summary keeps the best value instead of the last.
 LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae_mm", "val/hc_mae_mm", "val/loss")
@@ -18,7 +19,7 @@ def wandb_mode() -> str:
     """`WANDB_MODE` if it is set, else `online` for a user who is logged in, else `offline`."""
     if mode := os.environ.get("WANDB_MODE"):
         return mode
-    return "online" if wandb.api.api_key else "offline"
+    return "online" if wandb.login(prompt=False, verify=False) else "offline"
 
 
 def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, config: Mapping[str, Any]) -> WandbLogger:
@@ -31,17 +32,18 @@ def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, confi
         group: the sweep.
         config: nested configuration; it is flattened to dotted keys, which W&B can filter and group by.
     """
-    logger = WandbLogger(
+    run = wandb.init(
         project=project,
         name=name,
         group=group,
-        save_dir=run_folder,
-        mode=wandb_mode(),
+        dir=run_folder,
+        # Further processes of one training log nothing.
+        mode=wandb_mode() if rank_zero_only.rank == 0 else "disabled",
         config=flatten(config),
-        log_model=False,
         reinit="finish_previous",
         settings=wandb.Settings(silent=True),
     )
+    logger = WandbLogger(experiment=run, save_dir=run_folder, log_model=False)
     for metric in LOWER_IS_BETTER:
         logger.experiment.define_metric(metric, step_metric="trainer/global_step", summary="min")
     return logger

@@ -258,7 +258,7 @@ def _evaluate(
 def _milliseconds_per_image(
     model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, repeats: int = 20
 ) -> float:
-    """Median time from one image at network size to its points, one image at a time, in the precision of the training."""
+    """Median time from an image at network size to its points, one at a time, in the precision of the training."""
     image = next(iter(data.predict_dataloader())).image[:1].to(model.device)
     model.eval()
     times = []

@@ -1,7 +1,7 @@
 """Heatmaps -> sub-pixel peaks, batched and on whatever device the maps are on.
 
-Every decoder takes non-negative maps `[..., h, w]` and returns points (x, y) `[..., 2]` in heatmap pixels whose centres are
-integers. A map without a peak (nothing above zero, or anything not finite) decodes to NaN, never to a corner.
+Every decoder takes non-negative maps `[..., h, w]` and returns points (x, y) `[..., 2]` in heatmap pixels whose centres
+are integers. A map without a peak (nothing above zero, or anything not finite) decodes to NaN, never to a corner.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# A Newton step from the highest pixel to the peak of a sampled Gaussian is at most 0.5 px inside the frame; a longer one
-# is noise, or a peak beyond the edge, and is cut here.
+# A Newton step from the highest pixel to the peak of a sampled Gaussian is at most 0.5 px inside the frame; a longer
+# one is noise, or a peak beyond the edge, and is cut here.
 LONGEST_STEP_PX = 1.5
 
 
@@ -30,8 +30,8 @@ def argmax(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
 def dark(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
     """Distribution-aware decoding: one Newton step on the logarithm, from the highest pixel, exact for a Gaussian.
 
-    Source: Zhang, Zhu, Dai, Ye, Zhu, "Distribution-aware coordinate representation for human pose estimation", CVPR 2020,
-    equations 3 to 9, without its smoothing of the map. On the border the step starts one pixel further in. Where the
+    Source: Zhang, Zhu, Dai, Ye, Zhu, "Distribution-aware coordinate representation for human pose estimation", CVPR
+    2020, equations 3 to 9, without its smoothing of the map. On the border the step starts one pixel further in. Where the
     logarithm has no maximum there, the highest pixel stands.
     """
     height, width = heatmaps.shape[-2:]

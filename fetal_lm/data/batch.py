@@ -34,8 +34,8 @@ class Batch(NamedTuple):
     image: Float[Tensor, "B 1 H W"]
     points_net: Float[Tensor, "B 4 2"]
     to_orig: Float[Tensor, "B 2 3"]
-    mm_per_px: Float[Tensor, "B"]
-    index: Int[Tensor, "B"]
+    mm_per_px: Float[Tensor, B]
+    index: Int[Tensor, B]
 
 
 def collate(samples: list[Sample]) -> Batch:

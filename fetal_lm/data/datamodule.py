@@ -77,7 +77,7 @@ class LandmarkDataModule(pl.LightningDataModule):
         self.seed = seed
         self._dataset: HeadDataset | None = None
 
-    def setup(self, stage: str | None = None) -> None:
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002
         """Opens the image cache, filling it first if need be."""
         if self._dataset is None:
             self._dataset = HeadDataset(self)

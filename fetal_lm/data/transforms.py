@@ -1,12 +1,11 @@
 """Augmentation through Albumentations, with the landmarks moved along and renamed where a flip renames them.
 
-Images arrive here already squashed or letterboxed to the network's size. A rotation of a *squashed* image is no rotation
-of the head: it shears it, and the moved labels are then no longer the ends of the sheared ellipse's axes (5 to 10 px of
-label noise at 10 degrees on 800 x 540 images). `AspectAffine` therefore turns, scales and shifts in the original aspect
-ratio.
+Images arrive here already squashed or letterboxed to the network's size. A rotation of a *squashed* image is no
+rotation of the head: it shears it, and the moved labels are then no longer the ends of the sheared ellipse's axes.
+`AspectAffine` therefore turns, scales and shifts in the original aspect ratio.
 
-Landmarks that a transform pushes out of the frame are kept, with their coordinates outside it. The losses leave them out;
-nothing else does.
+Landmarks that a transform pushes out of the frame are kept, with their coordinates outside it. The losses leave them
+out; nothing else does.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class VerticalFlipHead(A.VerticalFlip):
 
 
 class Augmentation:
-    """A sequence of Albumentations transforms that keeps all four landmarks; each call's draw is a function of its seed.
+    """A sequence of Albumentations transforms that keeps all four landmarks; a draw is a function of its seed.
 
     Args:
         transforms: Albumentations transforms; an empty sequence changes nothing.
@@ -77,7 +76,7 @@ class Augmentation:
 
     def __init__(self, transforms: Sequence[A.BasicTransform]) -> None:
         self._compose = A.Compose(
-            list(transforms),
+            list(transforms) or [A.NoOp()],  # An empty Compose warns that nobody takes the keypoints.
             keypoint_params=A.KeypointParams(format="xy", remove_invisible=False, label_fields=["ids"]),
         )
 
@@ -95,8 +94,8 @@ class Augmentation:
         Raises:
             RuntimeError: a transform dropped a landmark (ElasticTransform and GridDistortion do).
         """
-        # One stream for all transforms. `Compose(seed=...)` gives each transform a stream of its own from the same seed,
-        # so that their draws coincide: two flips with p=0.5 would always happen together.
+        # One stream for all transforms. `Compose(seed=...)` gives each transform a stream of its own from the same
+        # seed, so that their draws coincide: two flips with p=0.5 would always happen together.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         drawn = self._compose(image=image, keypoints=points_net, ids=np.arange(landmarks.COUNT), **{ASPECT_KEY: aspect})
         if len(drawn["keypoints"]) != landmarks.COUNT:

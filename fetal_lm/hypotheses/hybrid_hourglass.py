@@ -70,5 +70,5 @@ class HybridHourglass(Hypothesis):
         maps, _ = self.network(image)
         return self.heatmap_loss.activate(maps[:, -1])
 
-    def _frame(self, like: Tensor) -> Float[Tensor, "2"]:
+    def _frame(self, like: Tensor) -> Float[Tensor, 2]:
         return like.new_tensor([self.size_net[1], self.size_net[0]])

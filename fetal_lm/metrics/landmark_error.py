@@ -78,7 +78,7 @@ class BiometryError(Metric):
         self,
         predicted_orig: Float[Tensor, "B K 2"],
         truth_orig: Float[Tensor, "B K 2"],
-        mm_per_px: Float[Tensor, "B"],
+        mm_per_px: Float[Tensor, B],
     ) -> None:
         """Adds a batch of points in original pixels."""
         known = mm_per_px.isfinite()

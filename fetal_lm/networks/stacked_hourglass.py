@@ -13,7 +13,7 @@ from fetal_lm.networks.hourglass import Hourglass, stem
 
 
 class StackedHourglass(nn.Module):
-    """`stacks` hourglasses; stack s + 1 sees its input plus the features and the maps of stack s, both remapped by 1 x 1.
+    """`stacks` hourglasses; stack s + 1 sees its input plus features and maps of stack s, both remapped by 1 x 1.
 
     Newell et al., ECCV 2016. With one stack this is the single hourglass.
 

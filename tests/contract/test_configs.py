@@ -53,5 +53,5 @@ def test_an_unknown_option_lists_the_choices():
 
 
 def test_an_unknown_key_is_refused():
-    with pytest.raises(ConfigCompositionException, match="Could not override 'trainer.max_epoch'"):
+    with pytest.raises(ConfigCompositionException, match=r"Could not override 'trainer\.max_epoch'"):
         compose_job("trainer.max_epoch=3")

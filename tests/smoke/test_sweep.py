@@ -70,7 +70,7 @@ def test_wandb_has_one_finished_run_a_job_with_its_metrics(sweep):
     assert len(runs) == 3
     for run, model in zip(runs, MODELS, strict=True):
         records = inspect(run)
-        about = [record["run"] for record in records if record["type"] == "run"][0]
+        about = next(record["run"] for record in records if record["type"] == "run")
         assert about["display_name"] == f"{model}-0"
         assert about["run_group"] == folder.name
         assert about["config"]["update"]["model.network.channels"] == 8
