@@ -28,4 +28,4 @@ study: setup  ## the three-model comparison on HC18: make study HC18=DIR
 	$(BIN)/python run.py experiment=three_models data=hc18 data.root=$(HC18)
 
 bench: setup  ## times: a step against the study's own, loader, codecs
-	$(BIN)/python -m experiments.bench.run
+	$(BIN)/python experiments/bench/bench.py

@@ -31,8 +31,8 @@ def dark(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
     """Distribution-aware decoding: one Newton step on the logarithm, from the highest pixel, exact for a Gaussian.
 
     Source: Zhang, Zhu, Dai, Ye, Zhu, "Distribution-aware coordinate representation for human pose estimation", CVPR
-    2020, equations 3 to 9, without its smoothing of the map. On the border the step starts one pixel further in. Where the
-    logarithm has no maximum there, the highest pixel stands.
+    2020, equations 3 to 9, without its smoothing of the map. On the border the step starts one pixel further in. Where
+    the logarithm has no maximum there, the highest pixel stands.
     """
     height, width = heatmaps.shape[-2:]
     row, column, decoded = _highest_pixel(heatmaps)

@@ -1,0 +1,237 @@
+"""Times that the project promises, measured in one run on this machine: `make bench`.
+
+Prints and writes outputs/bench.md. Each figure is a median; what is compared is run in turn, so that both see the same
+machine. The study's step is its configuration (full resolution, 64 channels, depth 4, 3 input channels, float32, batch 8,
+targets drawn one by one as blurred discs) on this project's layers.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+from fetal_lm.atomic import write_text
+from fetal_lm.codecs.gaussian import GaussianCodec
+from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.data.batch import Batch
+from fetal_lm.data.datamodule import LandmarkDataModule
+from fetal_lm.data.splits import Split
+from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.networks.stacked_hourglass import StackedHourglass
+from fetal_lm.precision import cpu_precision
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE_NET = (256, 256)
+STUDY_BATCH = 8
+LOADED_IMAGES = 96
+
+Step = Callable[[], object]
+
+
+def main() -> None:
+    """Runs every measurement and writes the table."""
+    torch.manual_seed(0)
+    rows: list[tuple[str, str]] = []
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("measuring", total=4)
+        for measure in (_training_steps, _forward, _loader, _codec):
+            rows += measure()
+            progress.advance(task)
+    threads = torch.get_num_threads()
+    lines = [
+        f"{threads} threads, torch {torch.__version__}, precision {cpu_precision()}; medians.",
+        "",
+        "| what | measured |",
+        "| --- | --- |",
+        *(f"| {what} | {value} |" for what, value in rows),
+        "",
+    ]
+    path = ROOT / "outputs" / "bench.md"
+    write_text(path, "\n".join(lines))
+    Console().print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    Console().print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _training_steps() -> list[tuple[str, str]]:
+    cfg = _config()
+    ours, study = _our_step(cfg), _study_step()
+    ours_s, study_s = _in_turn([(ours, cfg.data.batch_size), (study, STUDY_BATCH)], repeats=3)
+    return [
+        ("training step of the default H1, ms per image", f"{1000 * ours_s:.1f}"),
+        ("training step of the study's configuration, ms per image", f"{1000 * study_s:.0f}"),
+        ("ratio", f"{study_s / ours_s:.0f}"),
+    ]
+
+
+def _forward() -> list[tuple[str, str]]:
+    model = _model(_config()).eval()
+    one, many = torch.rand(1, 1, *SIZE_NET), torch.rand(16, 1, *SIZE_NET)
+
+    def forward(image: torch.Tensor) -> Step:
+        def step() -> object:
+            with torch.inference_mode(), _autocast():
+                return model.named_points(image)
+
+        return step
+
+    one_s, many_s = _in_turn([(forward(one), 1), (forward(many), 16)], repeats=15)
+    return [
+        ("default H1, one image to its points, ms", f"{1000 * one_s:.1f}"),
+        ("default H1, 16 images to their points, ms per image", f"{1000 * many_s:.1f}"),
+    ]
+
+
+def _loader() -> list[tuple[str, str]]:
+    cfg = _config()
+    source = Phantom(seed=0, images=LOADED_IMAGES)
+    records = source.records()
+    everything = tuple(range(len(records)))
+    data = LandmarkDataModule(
+        source=source,
+        records=records,
+        split=Split(everything, everything, everything),
+        augmentation=instantiate(cfg.augment, _convert_="all"),
+        size_net=SIZE_NET,
+        fit=cfg.data.fit,
+        order=cfg.data.order,
+        batch_size=cfg.data.batch_size,
+        workers=0,
+        cache_dir=ROOT / "outputs" / "cache",
+        seed=0,
+    )
+    data.setup()
+
+    def read() -> object:
+        return [batch.image.shape for batch in data.train_dataloader()]
+
+    (cached_s,) = _in_turn([(read, LOADED_IMAGES)], repeats=5)
+    return [("cached and augmented training images per second", f"{1 / cached_s:.0f}")]
+
+
+def _codec() -> list[tuple[str, str]]:
+    """32 x 4 maps of 64 x 64 on one thread, as other tools were measured."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    codec = GaussianCodec(sigma_px=8.0)
+    points_net = 16 + torch.rand(32, 4, 2) * 224
+    heatmaps = codec.encode(points_net, size_net=SIZE_NET, stride=4)
+    try:
+        encode_s, decode_s = _in_turn(
+            [
+                (lambda: codec.encode(points_net, size_net=SIZE_NET, stride=4), 1),
+                (lambda: codec.decode(heatmaps, stride=4), 1),
+            ],
+            repeats=50,
+        )
+    finally:
+        torch.set_num_threads(threads)
+    error = (codec.decode(heatmaps, stride=4) - points_net).abs().max().item()
+    return [
+        ("encode 32 x 4 maps of 64 x 64, one thread, ms", f"{1000 * encode_s:.2f}"),
+        ("DARK decode of the same, ms", f"{1000 * decode_s:.2f}"),
+        ("largest round-trip error, px of 256", f"{error:.4f}"),
+    ]
+
+
+def _our_step(cfg: DictConfig) -> Step:
+    model = _model(cfg)
+    optim = instantiate(cfg.optim, _convert_="all")
+    optimizer = optim["optimizer"](model.parameters())
+    batch = _batch(cfg.data.batch_size)
+
+    def step() -> object:
+        with _autocast():
+            loss = model.losses(batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        return optimizer.step()
+
+    return step
+
+
+def _study_step() -> Step:
+    network = StackedHourglass(depth=4, channels=64, stride=1, in_channels=3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    criterion = nn.MSELoss()
+    batch = _batch(STUDY_BATCH)
+
+    def step() -> object:
+        targets = np.stack([[_blurred_disc(x, y) for x, y in points] for points in batch.points_net.tolist()])
+        maps, _ = network(batch.image)
+        loss = criterion(maps[:, -1], torch.from_numpy(targets))
+        optimizer.zero_grad()
+        loss.backward()
+        return optimizer.step()
+
+    return step
+
+
+def _blurred_disc(x: float, y: float) -> np.ndarray:
+    """The study's target: a disc of radius 4 blurred with sigma 4, peak 1."""
+    heatmap = np.zeros(SIZE_NET, np.float32)
+    cv2.circle(heatmap, (round(x), round(y)), 4, 1.0, -1)
+    blurred = cv2.GaussianBlur(heatmap, (0, 0), 4)
+    return np.asarray(blurred / blurred.max(), dtype=np.float32)
+
+
+def _batch(images: int) -> Batch:
+    return Batch(
+        image=torch.rand(images, 1, *SIZE_NET),
+        points_net=32 + torch.rand(images, 4, 2) * 192,
+        to_orig=torch.eye(2, 3, dtype=torch.float64).expand(images, 2, 3),
+        mm_per_px=torch.ones(images),
+        index=torch.arange(images),
+    )
+
+
+def _config() -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("config", ["data=phantom"])
+
+
+def _model(cfg: DictConfig) -> Hypothesis:
+    optim = instantiate(cfg.optim, _convert_="all")
+    model: Hypothesis = instantiate(
+        cfg.model,
+        codec=instantiate(cfg.codec, _convert_="all"),
+        loss=instantiate(cfg.loss, _convert_="all"),
+        optimizer=optim["optimizer"],
+        schedule=optim["schedule"],
+        monitor=cfg.monitor,
+        size_net=SIZE_NET,
+        canonical=True,
+        _convert_="all",
+    )
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # a valid torch call
+
+
+def _autocast() -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_precision() == "bf16-mixed")
+
+
+def _in_turn(steps: list[tuple[Step, int]], repeats: int) -> list[float]:
+    """Median seconds per item of each step, after one that is not counted; the steps take turns."""
+    times: list[list[float]] = [[] for _ in steps]
+    for counted in range(repeats + 1):
+        for (step, items), kept in zip(steps, times, strict=True):
+            started = time.perf_counter()
+            step()
+            if counted:
+                kept.append((time.perf_counter() - started) / items)
+    return [statistics.median(kept) for kept in times]
+
+
+if __name__ == "__main__":
+    main()
