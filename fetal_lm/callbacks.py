@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -19,7 +20,7 @@ class History(pl.Callback):
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._rows: list[dict[str, float]] = []
+        self._rows: list[dict[Any, Any]] = []
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Keeps the epochs before the one that the run goes on from."""

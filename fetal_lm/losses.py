@@ -87,7 +87,8 @@ class CrossEntropy:
 
     def activate(self, maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
         """The softmax over all pixels of each map, sum 1."""
-        return maps.float().flatten(-2).softmax(-1).unflatten(-1, maps.shape[-2:])
+        heatmaps: Tensor = maps.float().flatten(-2).softmax(-1).unflatten(-1, maps.shape[-2:])
+        return heatmaps
 
 
 class CoordinateLoss:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
@@ -32,13 +32,14 @@ def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, confi
         group: the sweep.
         config: nested configuration; it is flattened to dotted keys, which W&B can filter and group by.
     """
+    rank = getattr(rank_zero_only, "rank", 0)
     run = wandb.init(
         project=project,
         name=name,
         group=group,
         dir=run_folder,
         # Further processes of one training log nothing.
-        mode=wandb_mode() if rank_zero_only.rank == 0 else "disabled",
+        mode=cast(Any, wandb_mode() if rank == 0 else "disabled"),
         config=flatten(config),
         reinit="finish_previous",
         settings=wandb.Settings(silent=True),

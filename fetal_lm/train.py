@@ -103,7 +103,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
     split = _split(cfg, records, folder, resumed=checkpoint_path is not None)
     data = _data_module(cfg, source, records, split)
     model = _model(cfg, data)
-    model.identity = {"model": choices.model, "split_digest": split_digest(split, records)}
+    model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
 
@@ -194,7 +194,7 @@ def _model(cfg: DictConfig, data: LandmarkDataModule) -> Hypothesis:
         canonical=data.order == "canonical",
         _convert_="all",
     )
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # a valid torch call
+    return model.to(memory_format=torch.channels_last)
 
 
 def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer:
@@ -236,12 +236,12 @@ def _evaluate(
     )  # fmt: skip
     choices = HydraConfig.get().runtime.choices
     return RunRow(
-        model=choices.model,
+        model=choices["model"],
         hypothesis=model.label,
         seed=cfg.seed,
         fold=cfg.data.fold,
-        data=choices.data,
-        split=choices.split,
+        data=choices["data"],
+        split=choices["split"],
         split_digest=model.identity["split_digest"],
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         ms_per_image=_milliseconds_per_image(model, data, trainer),
@@ -272,7 +272,7 @@ def _milliseconds_per_image(
 
 
 def _job_name(cfg: DictConfig) -> str:
-    return f"{HydraConfig.get().runtime.choices.model}-{cfg.seed}"
+    return f"{HydraConfig.get().runtime.choices['model']}-{cfg.seed}"
 
 
 def _group(folder: Path) -> str:

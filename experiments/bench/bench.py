@@ -1,8 +1,8 @@
 """Times that the project promises, measured in one run on this machine: `make bench`.
 
 Prints and writes outputs/bench.md. Each figure is a median; what is compared is run in turn, so that both see the same
-machine. The study's step is its configuration (full resolution, 64 channels, depth 4, 3 input channels, float32, batch 8,
-targets drawn one by one as blurred discs) on this project's layers.
+machine. The study's step is its configuration on this project's layers: full resolution, 64 channels, depth 4, three
+input channels, float32, batch of 8, targets drawn one by one as blurred discs.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _batch(images: int) -> Batch:
         points_net=32 + torch.rand(images, 4, 2) * 192,
         to_orig=torch.eye(2, 3, dtype=torch.float64).expand(images, 2, 3),
         mm_per_px=torch.ones(images),
-        index=torch.arange(images),
+        record=torch.arange(images),
     )
 
 
@@ -214,7 +214,7 @@ def _model(cfg: DictConfig) -> Hypothesis:
         canonical=True,
         _convert_="all",
     )
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # a valid torch call
+    return model.to(memory_format=torch.channels_last)
 
 
 def _autocast() -> torch.autocast:

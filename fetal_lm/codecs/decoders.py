@@ -88,7 +88,8 @@ def _patch(heatmaps: Tensor, row: Tensor, column: Tensor, *, radius: int) -> Flo
     columns = column[..., None, None] + span[None, :]
     index = (rows * width + columns).flatten(-2)
     side = 2 * radius + 1
-    return heatmaps.flatten(-2).gather(-1, index).unflatten(-1, (side, side))
+    patch: Tensor = heatmaps.flatten(-2).gather(-1, index).unflatten(-1, (side, side))
+    return patch
 
 
 def _nan_where(condition: Tensor, points: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:

@@ -17,7 +17,7 @@ class Sample(NamedTuple):
     points_net: Float[np.ndarray, "4 2"]
     to_orig: Float[np.ndarray, "2 3"]
     mm_per_px: float
-    index: int
+    record: int
 
 
 class Batch(NamedTuple):
@@ -28,14 +28,14 @@ class Batch(NamedTuple):
         points_net: landmarks (x, y) in network pixels; outside the frame where an augmentation pushed them there.
         to_orig: affine map from network to original pixels of the image without augmentation.
         mm_per_px: spacing of original pixels; NaN where unknown.
-        index: position of the image in the source's records.
+        record: position of the image in the source's records.
     """
 
     image: Float[Tensor, "B 1 H W"]
     points_net: Float[Tensor, "B 4 2"]
     to_orig: Float[Tensor, "B 2 3"]
-    mm_per_px: Float[Tensor, B]
-    index: Int[Tensor, B]
+    mm_per_px: Float[Tensor, "B"]
+    record: Int[Tensor, "B"]
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -45,7 +45,7 @@ def collate(samples: list[Sample]) -> Batch:
         points_net=torch.from_numpy(np.stack([sample.points_net for sample in samples])).float(),
         to_orig=torch.from_numpy(np.stack([sample.to_orig for sample in samples])).double(),
         mm_per_px=torch.tensor([sample.mm_per_px for sample in samples], dtype=torch.float32),
-        index=torch.tensor([sample.index for sample in samples], dtype=torch.int64),
+        record=torch.tensor([sample.record for sample in samples], dtype=torch.int64),
     )
 
 

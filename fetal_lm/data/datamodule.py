@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fetal_lm import geometry, landmarks
-from fetal_lm.data.batch import Batch, Sample, collate
+from fetal_lm.data.batch import Sample, collate
 from fetal_lm.data.cache import open_images
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split
@@ -82,16 +82,16 @@ class LandmarkDataModule(pl.LightningDataModule):
         if self._dataset is None:
             self._dataset = HeadDataset(self)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Augmented training images, shuffled anew every epoch."""
         drop_last = len(self.split.train) >= self.batch_size
         return self._loader(EpochShuffle(self.split.train, seed=self.seed), drop_last=drop_last)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Validation images in order, as they are."""
         return self._loader(self.split.val)
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         """Test images in order, as they are."""
         return self._loader(self.split.test)
 
@@ -99,7 +99,7 @@ class LandmarkDataModule(pl.LightningDataModule):
         """Grey images at their original size, for pictures."""
         return [self.source.read(self.records[index]) for index in indices]
 
-    def _loader(self, sampler: Sequence[int] | EpochShuffle, *, drop_last: bool = False) -> DataLoader[Batch]:
+    def _loader(self, sampler: Sequence[int] | EpochShuffle, *, drop_last: bool = False) -> DataLoader[Any]:
         self.setup()
         if self._dataset is None:
             raise RuntimeError("setup() opened no images")
@@ -172,5 +172,5 @@ class HeadDataset(Dataset[Sample]):
             points_net=points_net,
             to_orig=geometry.inverse(to_net),
             mm_per_px=record.mm_per_px,
-            index=index,
+            record=index,
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import Metric
 
 from fetal_lm import checkpoints, landmarks
 from fetal_lm.codecs.gaussian import GaussianCodec
@@ -66,12 +66,8 @@ class Hypothesis(pl.LightningModule, ABC):
         self._monitor = monitor
         self._canonical = canonical
         self.identity: dict[str, str] = {}
-        self.val_metrics = nn.ModuleDict(
-            {
-                branch: MetricCollection([LandmarkError(size_net=self.size_net), BiometryError()])
-                for branch in self.branches
-            }
-        )
+        self.landmark_errors = nn.ModuleDict({name: LandmarkError(size_net=self.size_net) for name in self.branches})
+        self.biometry_errors = nn.ModuleDict({name: BiometryError() for name in self.branches})
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -97,15 +93,17 @@ class Hypothesis(pl.LightningModule, ABC):
         self.log("val/loss", self.losses(batch)["loss"], batch_size=len(batch.image))
         truth_orig = to_original(batch.points_net, batch.to_orig)
         for branch, points_net in self.named_points(batch.image).items():
-            landmark_error, biometry_error = self.val_metrics[branch].values()
-            landmark_error.update(points_net, batch.points_net)
-            biometry_error.update(to_original(points_net, batch.to_orig), truth_orig, batch.mm_per_px.double())
+            points_orig = to_original(points_net, batch.to_orig)
+            cast(LandmarkError, self.landmark_errors[branch]).update(points_net, batch.points_net)
+            cast(BiometryError, self.biometry_errors[branch]).update(points_orig, truth_orig, batch.mm_per_px.double())
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of every branch."""
-        for branch, metrics in self.val_metrics.items():
-            values = {name: value for metric in metrics.values() for name, value in metric.compute().items()}
-            for metric in metrics.values():
+        for branch in self.branches:
+            values: dict[str, Tensor] = {}
+            for metrics in (self.landmark_errors, self.biometry_errors):
+                metric = cast(Metric, metrics[branch])
+                values |= metric.compute()
                 metric.reset()
             if branch == self.branches[0]:
                 self.log_dict({f"val/{name}": value for name, value in values.items()})

@@ -29,7 +29,7 @@ def radial_errors(predicted: Float[Tensor, "B K 2"], truth: Float[Tensor, "B K 2
         tensor([[4.2400, 4.2400, 4.2400, 4.2400]])
     """
     matched = landmarks.matched_order(predicted, truth)
-    distance = torch.linalg.vector_norm(matched - truth, dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(matched - truth, dim=-1)
     far_edge = torch.tensor([size[1], size[0]], dtype=truth.dtype, device=truth.device) - 0.5
     farthest = torch.maximum((truth + 0.5).abs(), (far_edge - truth).abs())
     return distance.where(distance.isfinite(), torch.linalg.vector_norm(farthest, dim=-1))
@@ -78,7 +78,7 @@ class BiometryError(Metric):
         self,
         predicted_orig: Float[Tensor, "B K 2"],
         truth_orig: Float[Tensor, "B K 2"],
-        mm_per_px: Float[Tensor, B],
+        mm_per_px: Float[Tensor, "B"],
     ) -> None:
         """Adds a batch of points in original pixels."""
         known = mm_per_px.isfinite()

@@ -21,13 +21,14 @@ class CoordinateHead(nn.Module):
     def __init__(self, channels: int, *, hidden: int = 128, points: int = landmarks.COUNT) -> None:
         super().__init__()
         self.points = points
-        self.layers = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 2 * points))
+        last = nn.Linear(hidden, 2 * points)
         # Starts at the image's centre, so that the first steps do not push the shared backbone about.
-        nn.init.zeros_(self.layers[2].weight)
-        nn.init.constant_(self.layers[2].bias, 0.5)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, 0.5)
+        self.layers = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), last)
 
     def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K 2"]:
         """Landmarks (x, y) where 0 and 1 are the outer edges of the image (not the centres of its outer pixels)."""
         pooled = features.mean(dim=(2, 3), dtype=torch.float32)
-        fractions: Tensor = self.layers(pooled)
-        return fractions.unflatten(1, (self.points, 2))
+        fractions: Tensor = self.layers(pooled).unflatten(1, (self.points, 2))
+        return fractions

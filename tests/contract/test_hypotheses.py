@@ -57,7 +57,7 @@ def bright_points(count, seed=0):
         points_net=points_net,
         to_orig=torch.tensor([[2.0, 0.0, 0.5], [0.0, 3.0, 1.0]], dtype=torch.float64).expand(count, 2, 3),
         mm_per_px=torch.full((count,), 0.1),
-        index=torch.arange(count),
+        record=torch.arange(count),
     )
 
 
