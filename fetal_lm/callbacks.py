@@ -22,7 +22,7 @@ class History(pl.Callback):
         self._path = Path(path)
         self._rows: list[dict[Any, Any]] = []
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Keeps the epochs before the one that the run goes on from."""
         self._rows = []
         if trainer.current_epoch > 0 and self._path.is_file():

@@ -16,7 +16,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, tracking
@@ -75,8 +75,9 @@ def _hydra_main(cfg: DictConfig) -> None:
             raise CompactHydraException(str(error.__cause__)) from error
         raise
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise CompactHydraException(f"{where}{error.strerror or error}") from error
+        # A full disk, a folder without write permission: Python does not always know the file.
+        where = error.filename or f"while writing to {HydraConfig.get().runtime.output_dir}"
+        raise CompactHydraException(f"{where}: {error.strerror or error}") from error
 
 
 def train(cfg: DictConfig, folder: Path) -> RunRow:
@@ -90,8 +91,10 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
     Raises:
         InputError: the data, an option or a checkpoint is not what it should be.
     """
-    if missing := sorted(OmegaConf.missing_keys(cfg)):
-        raise InputError(f"{missing[0]} is not set; add {missing[0]}=... to the command (conf/ says what it means)")
+    unresolved = cast(dict[str, Any], OmegaConf.to_container(cfg))
+    for key, value in tracking.flatten(unresolved).items():
+        if value == MISSING:
+            raise InputError(f"{key} is not set; add {key}=... to the command (conf/ says what it means)")
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))

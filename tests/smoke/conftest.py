@@ -26,23 +26,34 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def experiment(tmp_path_factory):
-    """A function that runs `run.py` with some overrides and returns exit code and output."""
+def start(tmp_path_factory):
+    """A function that starts `run.py` with some overrides and returns the process."""
     shared_cache = tmp_path_factory.mktemp("cache")
 
-    def run(*overrides, **environment):
+    def begin(*overrides, prefix=()):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         # No home: neither a login nor settings of whoever runs the tests.
         home = str(tmp_path_factory.mktemp("home"))
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), f"paths.cache={shared_cache}", *overrides],
+        return subprocess.Popen(
+            [*prefix, sys.executable, str(ROOT / "run.py"), *overrides, f"paths.cache={shared_cache}"],
             cwd=ROOT,
-            env={**inherited, "HOME": home, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
+            env={**inherited, "HOME": home, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def experiment(start):
+    """A function that runs `run.py` with some overrides and returns exit code and output."""
+
+    def run(*overrides, **options):
+        with start(*overrides, **options) as process:
+            out, err = process.communicate(timeout=300)
+        return Finished(process.returncode, out, err)
 
     return run

@@ -1,16 +1,19 @@
 """What a user sees who gets something wrong: one clear message, an exit code, nothing half-written."""
 
 import shutil
+import signal
+import time
 
 import pytest
 
 from .conftest import TINY
+from .test_sweep import inspect
 
 
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["data=hc18"], ["data.root", "data.root=..."]),
+        (["data=hc18"], ["data.root is not set", "data.root=..."]),
         (["data=hc18", "data.root=nowhere"], ["nowhere", "training_set"]),
         (["model=unet"], ["unet", "single_hourglass", "stacked_hourglass"]),
         (["codec.decoder=peak"], ["peak", "dark"]),
@@ -46,10 +49,17 @@ def finished(experiment, tmp_path_factory):
 def test_a_run_goes_on_from_its_last_checkpoint(experiment, finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
-    done = experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last", "trainer.max_epochs=4")
+    # The schedule of the optimiser is as long as the run, so that only a constant one can be made longer.
+    longer = ("optim=adam_plateau", "trainer.max_epochs=2")
+    assert experiment(*TINY, *longer, "logger=csv", f"hydra.run.dir={folder}").code == 0
+    before = (folder / "history.csv").read_text().splitlines()
+    done = experiment(
+        *TINY, *longer[:1], "trainer.max_epochs=4", "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last"
+    )
     assert done.code == 0, done.err[-3000:]
-    epochs = [line.split(",")[0] for line in (folder / "history.csv").read_text().splitlines()]
-    assert epochs == ["epoch", "0", "1", "2", "3"]
+    after = (folder / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in after] == ["epoch", "0", "1", "2", "3"]
+    assert after[1:3] == before[1:3]
     assert (folder / "split.json").read_text() == (finished / "split.json").read_text()
 
 
@@ -80,8 +90,37 @@ def test_a_file_that_is_no_checkpoint_is_refused(experiment, tmp_path):
 
 def test_a_crashed_job_does_not_stop_the_others(experiment, tmp_path):
     folder = tmp_path / "sweep"
-    done = experiment(*TINY, "-m", "data.fold=7,0", "logger=csv", f"hydra.sweep.dir={folder}")
+    done = experiment("-m", *TINY, "data.fold=7,0", "logger=csv", f"hydra.sweep.dir={folder}")
     assert done.code == 1
     assert "MISSING: single_hourglass-0-data.fold=7" in done.out
     assert (folder / "1" / "row.json").is_file()
     assert not (folder / "0" / "row.json").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_written_result(experiment, tmp_path):
+    # A limit on the size of files stands for the disk: no file may grow beyond 100 KiB.
+    limit = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash")
+    done = experiment(*TINY, "data.cache=false", "logger=csv", f"hydra.run.dir={tmp_path / 'run'}", prefix=limit)
+    assert done.code != 0
+    assert "Traceback" not in done.err
+    assert "File too large" in done.err
+    assert str(tmp_path / "run") in done.err
+    assert not (tmp_path / "run" / "row.json").exists()
+
+
+def test_ctrl_c_keeps_the_last_checkpoint_and_closes_the_tracked_run(start, tmp_path):
+    folder = tmp_path / "run"
+    with start(*TINY, "trainer.max_epochs=1000", f"hydra.run.dir={folder}") as process:
+        deadline = time.monotonic() + 120
+        while not (folder / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "ckpt_path=last" in (folder / "run.log").read_text()
+    assert not (folder / "row.json").exists()
+    (run,) = folder.glob("wandb/offline-run-*")
+    assert [record["exit"]["exit_code"] for record in inspect(run) if record["type"] == "exit"] == [130]

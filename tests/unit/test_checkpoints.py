@@ -1,0 +1,81 @@
+import pickle
+
+import pytest
+import torch
+
+from fetal_lm import checkpoints
+from fetal_lm.errors import InputError
+
+IDENTITY = {"model": "single_hourglass", "split_digest": "abc"}
+
+
+class Bomb:
+    """Unpickling it would run code."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("code in a checkpoint was run",))
+
+
+def save(path, **content):
+    torch.save({"state_dict": {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, **content}, path)
+    return path
+
+
+def test_last_is_looked_for_in_the_run_folder(tmp_path):
+    with pytest.raises(InputError, match=r"last\.ckpt.*hydra\.run\.dir"):
+        checkpoints.resolve("last", tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    path = save(tmp_path / "checkpoints" / "last.ckpt")
+    assert checkpoints.resolve("last", tmp_path) == path
+    assert checkpoints.resolve(str(path), tmp_path / "elsewhere") == path
+    assert checkpoints.resolve(None, tmp_path) is None
+
+
+def test_a_fitting_checkpoint_is_accepted(tmp_path):
+    path = save(tmp_path / "a.ckpt", fetal_lm=IDENTITY)
+    checkpoints.check(path, IDENTITY)
+    model = torch.nn.Linear(2, 1)
+    checkpoints.load_weights(model, path)
+    assert model.weight.tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ({"fetal_lm": {**IDENTITY, "model": "stacked_hourglass"}}, "stacked_hourglass.*single_hourglass"),
+        ({"fetal_lm": {**IDENTITY, "split_digest": "other"}}, "another split"),
+        ({}, "unknown"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, stored, message):
+    with pytest.raises(InputError, match=message):
+        checkpoints.check(save(tmp_path / "a.ckpt", **stored), IDENTITY)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        b"PK\x03\x04 cut",
+        pickle.dumps({"state_dict": Bomb()}, protocol=2),
+        pickle.dumps([1, 2], protocol=2),
+    ],
+    ids=["empty", "text", "cut", "code", "list"],
+)
+def test_a_file_that_is_no_checkpoint_is_refused_and_never_run(tmp_path, content):
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.ckpt"):
+        checkpoints.read(path)
+
+
+def test_code_inside_a_real_archive_is_never_run(tmp_path):
+    path = save(tmp_path / "a.ckpt", extra=Bomb())
+    with pytest.raises(InputError, match=r"a\.ckpt"):
+        checkpoints.read(path)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    with pytest.raises(InputError, match="do not fit"):
+        checkpoints.load_weights(torch.nn.Linear(3, 1), save(tmp_path / "a.ckpt"))
