@@ -16,10 +16,14 @@ LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae
 
 
 def wandb_mode() -> str:
-    """`WANDB_MODE` if it is set, else `online` for a user who is logged in, else `offline`."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
-    return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    """`WANDB_MODE` if it is set, else `online` for a user who is logged in, else `offline`.
+
+    `WANDB_MODE=online` without a login is offline too: W&B would ask for a key and wait.
+    """
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode == "online" and not wandb.login(prompt=False, verify=False):
+        return "offline"
+    return mode
 
 
 def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, config: Mapping[str, Any]) -> WandbLogger:

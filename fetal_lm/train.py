@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -52,8 +53,11 @@ def main() -> None:
         _hydra_main()
     except SystemExit as stop:
         exit_code = stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:
+        exit_code = INTERRUPTED
     folder = SweepManifest.folder
-    if folder is not None and exit_code != INTERRUPTED:
+    # A sweep that Hydra refused before its first job has nothing to compare.
+    if folder is not None and exit_code != INTERRUPTED and any(folder.glob("*/.hydra")):
         try:
             exit_code = report_sweep(folder) or exit_code
         except InputError as error:
@@ -65,28 +69,44 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(cfg: DictConfig) -> None:
-    # A CompactHydraException is the one exception that Hydra prints without a traceback.
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    (folder / "error.txt").unlink(missing_ok=True)
     try:
-        train(cfg, Path(HydraConfig.get().runtime.output_dir))
-    except InputError as error:
-        raise CompactHydraException(str(error)) from error
-    except InstantiationException as error:
-        if isinstance(error.__cause__, ValueError):  # A constructor did not like an option.
-            raise CompactHydraException(str(error.__cause__)) from error
-        raise
-    except OSError as error:
-        # A full disk, a folder without write permission: Python does not always know the file.
-        where = error.filename or f"while writing to {HydraConfig.get().runtime.output_dir}"
-        raise CompactHydraException(f"{where}: {error.strerror or error}") from error
+        train(cfg, folder)
+    except Exception as error:
+        message = _users_mistake(error, folder)
+        try:
+            write_text(folder / "error.txt", f"{message}\n" if message else traceback.format_exc())
+        except OSError as unwritten:  # On a full disk the message below is all there is.
+            log.warning("error.txt could not be written: %s", unwritten)
+        if message is None:
+            raise
+        # The one exception that Hydra prints without a traceback.
+        raise CompactHydraException(message) from error
 
 
-def train(cfg: DictConfig, folder: Path) -> RunRow:
+def _users_mistake(error: Exception, folder: Path) -> str | None:
+    """The message for what a user can mend; None for a fault of this package."""
+    match error:
+        case InputError():
+            return str(error)
+        case InstantiationException(__cause__=ValueError() as cause):  # A constructor did not like an option.
+            return str(cause)
+        case OSError():  # A full disk, a folder without write permission: Python does not always know the file.
+            return f"{error.filename or f'while writing to {folder}'}: {error.strerror or error}"
+    return None
+
+
+def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     """Trains, selects, tests and writes one run.
 
     Args:
         cfg: the composed configuration.
         folder: of the run; gets config.yaml, split.json, history.csv, checkpoints/, predictions.csv, overlay.png and,
             last of all, row.json.
+
+    Returns:
+        What went into row.json; None in the further processes of a distributed training, which measure nothing.
 
     Raises:
         InputError: the data, an option or a checkpoint is not what it should be.
@@ -97,7 +117,6 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
             raise InputError(f"{key} is not set; add {key}=... to the command (conf/ says what it means)")
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 
     source = instantiate(cfg.data.source, _convert_="all")
@@ -109,6 +128,11 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
+    data.setup()
+    # Only now, when nothing was refused: an earlier result of this folder stands until its run really goes on.
+    (folder / "row.json").unlink(missing_ok=True)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_split(folder / "split.json", split, records)
 
     logger: Logger | None = None
     exit_code = 1
@@ -121,6 +145,9 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
         started = time.perf_counter()
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint_path, weights_only=True)
         train_seconds = time.perf_counter() - started
+        if not trainer.is_global_zero:
+            exit_code = 0
+            return None
         checkpoints.load_weights(model, folder / "checkpoints" / "best.ckpt")
         row = _evaluate(cfg, model, data, trainer, folder, train_seconds)
         tracking.log_summary(
@@ -132,15 +159,16 @@ def train(cfg: DictConfig, folder: Path) -> RunRow:
             },
             {"test/predictions": folder / "overlay.png"},
         )
+        write_row(row, folder / "row.json")
         exit_code = 0
     except (KeyboardInterrupt, SystemExit):
         # Lightning turns Ctrl-C into SystemExit(1) after saving nothing more than the last epoch's checkpoint.
         exit_code = INTERRUPTED
-        log.error("interrupted; go on with: python run.py hydra.run.dir=%s ckpt_path=last and the same options", folder)
+        options = " ".join(HydraConfig.get().overrides.task)
+        log.error("interrupted; go on with: python run.py %s hydra.run.dir=%s ckpt_path=last", options, folder)
         sys.exit(INTERRUPTED)
     finally:
         tracking.finish(logger, exit_code=exit_code)
-    write_row(row, folder / "row.json")
     primary = row.metrics[row.primary_branch]
     log.info(
         "%s: test landmarks %.2f px mean, %.2f px median (of 256), %.2f mm; BPD %.2f mm, OFD %.2f mm, HC %.2f mm -> %s",
@@ -156,7 +184,6 @@ def _split(cfg: DictConfig, records: list[Record], folder: Path, *, resumed: boo
         split = read_split(path, records)
     else:
         split = instantiate(cfg.split, _convert_="all")(records, fold=cfg.data.fold, folds=cfg.data.folds)
-        write_split(path, split, records)
     log.info(
         "%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test))
     )
@@ -224,7 +251,12 @@ def _evaluate(
     train_seconds: float,
 ) -> RunRow:
     """Predicts the test images with the selected weights and writes what a report needs."""
-    batches = cast(list[dict[str, torch.Tensor]], trainer.predict(model, dataloaders=data.predict_dataloader()))
+    # A trainer of one device, whatever trained: each test image is predicted once, in order.
+    alone = pl.Trainer(
+        accelerator=cfg.trainer.accelerator, devices=1, precision=trainer.precision, logger=False,
+        enable_checkpointing=False, enable_model_summary=False, default_root_dir=folder,
+    )  # fmt: skip
+    batches = cast(list[dict[str, torch.Tensor]], alone.predict(model, dataloaders=data.predict_dataloader()))
     predicted_orig = {
         branch: torch.cat([batch[branch] for batch in batches]).double().cpu().numpy() for branch in model.branches
     }
@@ -247,7 +279,7 @@ def _evaluate(
         split=choices["split"],
         split_digest=model.identity["split_digest"],
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        ms_per_image=_milliseconds_per_image(model, data, trainer),
+        ms_per_image=_milliseconds_per_image(model, data, alone),
         train_seconds=train_seconds,
         epochs=trainer.current_epoch,
         primary_branch=model.branches[0],
@@ -262,8 +294,9 @@ def _milliseconds_per_image(
     model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, repeats: int = 20
 ) -> float:
     """Median time from an image at network size to its points, one at a time, in the precision of the training."""
+    # Prediction has left the model on the CPU.
+    model.to(trainer.strategy.root_device).eval()
     image = next(iter(data.predict_dataloader())).image[:1].to(model.device)
-    model.eval()
     times = []
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         for _ in range(repeats + 3):

@@ -64,8 +64,8 @@ def main(
 
 
 @app.command(
-    epilog="Examples:\n\n  fetal-lm report multirun/2025-01-31/12-00-00\n\n"
-    "  fetal-lm report outputs/2025-01-31/12-00-00 --output /tmp/report"
+    epilog="Examples:\n\n  fetal-lm report outputs/three_models/phantom_2026-01-31_12-00-00\n\n"
+    "  fetal-lm report outputs/single_hourglass/2026-01-31_12-00-00 --output report"
 )
 def report(
     sweep_dir: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],

@@ -15,6 +15,7 @@ from torchmetrics import Metric
 from fetal_lm import checkpoints, landmarks
 from fetal_lm.codecs.gaussian import GaussianCodec
 from fetal_lm.data.batch import Batch, to_original
+from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
 from fetal_lm.hypotheses.schedules import Schedule
 from fetal_lm.losses import HeatmapLoss
@@ -65,6 +66,11 @@ class Hypothesis(pl.LightningModule, ABC):
         self._schedule = schedule
         self._monitor = monitor
         self._canonical = canonical
+        if not canonical and codec.pair_separation_px is not None:
+            raise InputError(
+                "data.order=labelled keeps the labels' names, but decoding pairs together forgets them; "
+                "add codec.pair_separation_px=null"
+            )
         self.identity: dict[str, str] = {}
         self.landmark_errors = nn.ModuleDict({name: LandmarkError(size_net=self.size_net) for name in self.branches})
         self.biometry_errors = nn.ModuleDict({name: BiometryError() for name in self.branches})

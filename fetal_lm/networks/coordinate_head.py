@@ -29,6 +29,8 @@ class CoordinateHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K 2"]:
         """Landmarks (x, y) where 0 and 1 are the outer edges of the image (not the centres of its outer pixels)."""
-        pooled = features.mean(dim=(2, 3), dtype=torch.float32)
-        fractions: Tensor = self.layers(pooled).unflatten(1, (self.points, 2))
+        # In bfloat16 a fraction above one half would come in steps of 1/256: whole pixels.
+        with torch.autocast(features.device.type, enabled=False):
+            pooled = features.mean(dim=(2, 3), dtype=torch.float32)
+            fractions: Tensor = self.layers(pooled).unflatten(1, (self.points, 2))
         return fractions

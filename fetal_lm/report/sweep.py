@@ -92,7 +92,9 @@ def read_sweep(folder: Path) -> Sweep:
     """
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "no such folder"
-        raise InputError(f"{folder}: {kind}; expected the folder of a sweep or of one run, such as multirun/DATE/TIME")
+        raise InputError(
+            f"{folder}: {kind}; expected the folder of a sweep or of one run, such as outputs/three_models/NAME"
+        )
     problems: list[Problem] = []
     is_single = (folder / ROW_FILE).exists() or (_is_run(folder) and not _run_folders(folder))
     if is_single and not (folder / SWEEP_FILE).exists():

@@ -93,6 +93,8 @@ def test_a_crashed_job_does_not_stop_the_others(experiment, tmp_path):
     done = experiment("-m", *TINY, "data.fold=7,0", "logger=csv", f"hydra.sweep.dir={folder}")
     assert done.code == 1
     assert "MISSING: single_hourglass-0-data.fold=7" in done.out
+    assert "error.txt ends with" in done.out
+    assert "fold" in (folder / "0" / "error.txt").read_text()
     assert (folder / "1" / "row.json").is_file()
     assert not (folder / "0" / "row.json").exists()
 

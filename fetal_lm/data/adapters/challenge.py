@@ -68,7 +68,7 @@ class Challenge:
         if wrong:
             raise InputError(
                 f"{self.csv}: expected points inside their images, got {len(wrong)} of {len(rows)} rows with points "
-                f"outside; correct them, or keep them with outside='keep':\n  " + "\n  ".join(wrong)
+                f"outside; correct them, or keep them with data.source.outside=keep:\n  " + "\n  ".join(wrong)
             )
         return records
 

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt8
 
-from fetal_lm.data.phantom import DRAWING_VERSION, draw
-from fetal_lm.data.phantom_head import SIZE_ORIG, examination_and_frame, head
+from fetal_lm.data.phantom.drawing import DRAWING_VERSION, draw
+from fetal_lm.data.phantom.head import SIZE_ORIG, examination_and_frame, head
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
 

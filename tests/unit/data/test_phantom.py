@@ -13,10 +13,10 @@ import pytest
 
 from fetal_lm import biometry
 from fetal_lm.data.adapters.phantom import Phantom
-from fetal_lm.data.phantom import draw
-from fetal_lm.data.phantom_head import FRAMES_PER_EXAMINATION, SIZE_ORIG, Head, head
-from fetal_lm.data.phantom_sector import BEAMS, ROWS, Sector
-from fetal_lm.data.phantom_speckle import Scale, grey_values
+from fetal_lm.data.phantom.drawing import draw
+from fetal_lm.data.phantom.head import FRAMES_PER_EXAMINATION, SIZE_ORIG, Head, head
+from fetal_lm.data.phantom.sector import BEAMS, ROWS, Sector
+from fetal_lm.data.phantom.speckle import Scale, grey_values
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import canonical_order

@@ -47,6 +47,16 @@ def test_the_studys_network_has_its_number_of_parameters_to_a_few_percent():
     assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(1.10e6, rel=0.1)
 
 
+def test_coordinates_are_float32_under_autocast():
+    head = CoordinateHead(8)
+    torch.nn.init.normal_(head.layers[2].weight)
+    features = torch.rand(16, 8, 5, 7, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        fractions = head(features)
+    assert fractions.dtype == torch.float32
+    assert not torch.equal(fractions, fractions.bfloat16().float())
+
+
 def test_the_coordinate_head_starts_at_the_centre():
     fractions = CoordinateHead(8)(torch.rand(3, 8, 5, 7))
     assert fractions.shape == (3, 4, 2)

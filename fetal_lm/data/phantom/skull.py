@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from fetal_lm.data.phantom_head import Head
-from fetal_lm.data.phantom_sector import Sector
+from fetal_lm.data.phantom.head import Head
+from fetal_lm.data.phantom.sector import Sector
 
 # Thickness of the band as a share of the BPD: 12 px on a typical head. Wall and blur of the beam together.
 _THICKNESS: Final = (0.022, 0.042)

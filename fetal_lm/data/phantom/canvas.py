@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from fetal_lm.data.phantom_sector import BEAMS, ROWS
+from fetal_lm.data.phantom.sector import BEAMS, ROWS
 
 SILENT_DB: Final = -80.0
 """No echo at all."""

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from fetal_lm.data.phantom_canvas import Canvas, as_db, patches
-from fetal_lm.data.phantom_head import SIZE_ORIG, Head
-from fetal_lm.data.phantom_sector import ROWS, Sector
+from fetal_lm.data.phantom.canvas import Canvas, as_db, patches
+from fetal_lm.data.phantom.head import SIZE_ORIG, Head
+from fetal_lm.data.phantom.sector import ROWS, Sector
 
 _CANVAS_SCALE: Final = 0.5
 """Canvas pixels per original pixel; the blurs below are in canvas pixels."""

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from fetal_lm.data.phantom_head import SIZE_ORIG, Head
+from fetal_lm.data.phantom.head import SIZE_ORIG, Head
 
 ROWS: Final = 448
 BEAMS: Final = 256

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from fetal_lm.data.phantom_canvas import Canvas, as_db, patches
-from fetal_lm.data.phantom_head import Head
-from fetal_lm.data.phantom_sector import Sector
-from fetal_lm.data.phantom_skull import Skull
+from fetal_lm.data.phantom.canvas import Canvas, as_db, patches
+from fetal_lm.data.phantom.head import Head
+from fetal_lm.data.phantom.sector import Sector
+from fetal_lm.data.phantom.skull import Skull
 
 _REACH: Final = 1.05
 """The canvas covers head coordinates from minus this to this."""

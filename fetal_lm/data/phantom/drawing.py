@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt8
 
-from fetal_lm.data.phantom_head import Head, Stream, head, stream
-from fetal_lm.data.phantom_sector import Sector, sector
-from fetal_lm.data.phantom_skull import skull
-from fetal_lm.data.phantom_speckle import Scale, grey_values
-from fetal_lm.data.phantom_tissue import echoes
+from fetal_lm.data.phantom.head import Head, Stream, head, stream
+from fetal_lm.data.phantom.sector import Sector, sector
+from fetal_lm.data.phantom.skull import skull
+from fetal_lm.data.phantom.speckle import Scale, grey_values
+from fetal_lm.data.phantom.tissue import echoes
 
 DRAWING_VERSION: Final = 1
 """Raised with every change of the drawing: caches of images are keyed by it."""

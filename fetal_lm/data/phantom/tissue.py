@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from fetal_lm.data.phantom_brain import brain
-from fetal_lm.data.phantom_canvas import SILENT_DB, patches
-from fetal_lm.data.phantom_head import Head
-from fetal_lm.data.phantom_sector import BEAMS, ROWS, Sector
-from fetal_lm.data.phantom_skull import Skull
-from fetal_lm.data.phantom_surroundings import surroundings
+from fetal_lm.data.phantom.brain import brain
+from fetal_lm.data.phantom.canvas import SILENT_DB, patches
+from fetal_lm.data.phantom.head import Head
+from fetal_lm.data.phantom.sector import BEAMS, ROWS, Sector
+from fetal_lm.data.phantom.skull import Skull
+from fetal_lm.data.phantom.surroundings import surroundings
 
 _RAGGEDNESS_DB: Final = 7.0
 """Deviation of the echo along lines and arcs: none is evenly bright. The skull's is a third of it."""
