@@ -95,7 +95,7 @@ def test_help(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
     assert "report" in result.stdout
-    assert ("fetal-lm report multirun/" in result.stdout) == (arguments[0] == "report")
+    assert ("fetal-lm report outputs/three_models/" in result.stdout) == (arguments[0] == "report")
 
 
 def test_version() -> None:
