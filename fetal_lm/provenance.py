@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from pathlib import Path
 
 
+@functools.cache
 def code_version() -> str | None:
-    """The git commit of the working copy of this package, with `+changes` if it differs; None without git."""
+    """The git commit of the working copy of this package, with `+changes` if it differs; None without git.
+
+    Read once a process: a commit during a sweep does not change the code that runs.
+    """
     folder = Path(__file__).resolve().parent
     try:
         commit = _git(folder, "rev-parse", "HEAD")

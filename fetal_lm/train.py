@@ -124,7 +124,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     checkpoint_path = checkpoints.resolve(cfg.ckpt_path, folder)
     split = _split(cfg, records, folder, resumed=checkpoint_path is not None)
     data = _data_module(cfg, source, records, split)
-    model = _model(cfg, data)
+    model = build_model(cfg)
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
@@ -211,7 +211,12 @@ def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Spl
     )
 
 
-def _model(cfg: DictConfig, data: LandmarkDataModule) -> Hypothesis:
+def build_model(cfg: DictConfig) -> Hypothesis:
+    """The hypothesis that a configuration describes, in channels-last format.
+
+    Raises:
+        InputError: options contradict each other.
+    """
     optim = instantiate(cfg.optim, _convert_="all")
     model: Hypothesis = instantiate(
         cfg.model,
@@ -220,8 +225,8 @@ def _model(cfg: DictConfig, data: LandmarkDataModule) -> Hypothesis:
         optimizer=optim["optimizer"],
         schedule=optim["schedule"],
         monitor=cfg.monitor,
-        size_net=data.size_net,
-        canonical=data.order == "canonical",
+        size_net=cfg.image_size,
+        canonical=cfg.data.order == "canonical",
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)

@@ -28,9 +28,9 @@ from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.batch import Batch
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.splits import Split
-from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 from fetal_lm.precision import cpu_precision
+from fetal_lm.train import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE_NET = (256, 256)
@@ -76,7 +76,7 @@ def _training_steps() -> list[tuple[str, str]]:
 
 
 def _forward() -> list[tuple[str, str]]:
-    model = _model(_config()).eval()
+    model = build_model(_config()).eval()
     one, many = torch.rand(1, 1, *SIZE_NET), torch.rand(16, 1, *SIZE_NET)
 
     def forward(image: torch.Tensor) -> Step:
@@ -146,7 +146,7 @@ def _codec() -> list[tuple[str, str]]:
 
 
 def _our_step(cfg: DictConfig) -> Step:
-    model = _model(cfg)
+    model = build_model(cfg)
     optim = instantiate(cfg.optim, _convert_="all")
     optimizer = optim["optimizer"](model.parameters())
     batch = _batch(cfg.data.batch_size)
@@ -199,22 +199,6 @@ def _batch(images: int) -> Batch:
 def _config() -> DictConfig:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", ["data=phantom"])
-
-
-def _model(cfg: DictConfig) -> Hypothesis:
-    optim = instantiate(cfg.optim, _convert_="all")
-    model: Hypothesis = instantiate(
-        cfg.model,
-        codec=instantiate(cfg.codec, _convert_="all"),
-        loss=instantiate(cfg.loss, _convert_="all"),
-        optimizer=optim["optimizer"],
-        schedule=optim["schedule"],
-        monitor=cfg.monitor,
-        size_net=SIZE_NET,
-        canonical=True,
-        _convert_="all",
-    )
-    return model.to(memory_format=torch.channels_last)
 
 
 def _autocast() -> torch.autocast:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from fetal_lm import landmarks
 from fetal_lm.data.batch import Batch
+from fetal_lm.train import build_model
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -24,22 +24,12 @@ def make(model, *overrides):
                 "model.network.depth=2",
                 "model.network.channels=8",
                 "codec.pair_separation_px=8.0",
+                f"image_size={list(SIZE_NET)}",
                 *overrides,
             ],
         )
     torch.manual_seed(0)
-    optim = instantiate(cfg.optim, _convert_="all")
-    return instantiate(
-        cfg.model,
-        codec=instantiate(cfg.codec),
-        loss=instantiate(cfg.loss),
-        optimizer=optim["optimizer"],
-        schedule=optim["schedule"],
-        monitor=cfg.monitor,
-        size_net=SIZE_NET,
-        canonical=True,
-        _convert_="all",
-    )
+    return build_model(cfg)
 
 
 def bright_points(count, seed=0):
