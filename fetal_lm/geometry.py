@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from fetal_lm.landmarks import Array
+
 Size = tuple[int, int]
 """(height, width) in pixels."""
 
@@ -84,6 +86,24 @@ def apply(matrix: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "*K 2"]) -
         [[799.0, 539.0]]
     """
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
+
+
+def far_side(position: Array, length: Array | float) -> Array:
+    """Distance along one axis from a pixel position to the farther edge of a frame, also from beyond the frame.
+
+    Two of them make the distance to the farthest corner.
+
+    Args:
+        position: x or y in pixels, centres on integers.
+        length: width or height of the frame in pixels, whose edges are at -0.5 and `length - 0.5`.
+
+    Example:
+        >>> far_side(np.array([0.0, 9.0, 12.0]), 10.0).tolist()
+        [9.5, 9.5, 12.5]
+    """
+    # max(|a|, |b|) = (|a + b| + |a - b|) / 2 for the distances a and b to the two edges.
+    distance: Array = (length + abs(2 * position + 1 - length)) / 2
+    return distance
 
 
 def _scale_and_pad(scale_x: float, scale_y: float, pad_x: int, pad_y: int) -> np.ndarray:

@@ -13,8 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fetal_lm.atomic import write_text
-
-FILE_NAME = "sweep.json"
+from fetal_lm.report.sweep import SWEEP_FILE
 
 
 class SweepManifest(Callback):
@@ -30,7 +29,7 @@ class SweepManifest(Callback):
         parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         choices = {"model": config.hydra.runtime.choices.model, "seed": str(config.seed)}
         jobs = expand([*parameters, *config.hydra.overrides.task], defaults=choices)
-        write_text(folder / FILE_NAME, json.dumps({"jobs": jobs}, indent=2) + "\n")
+        write_text(folder / SWEEP_FILE, json.dumps({"jobs": jobs}, indent=2) + "\n")
 
 
 def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from fetal_lm.geometry import Size
 from fetal_lm.hypotheses.schedules import Schedule
 from fetal_lm.losses import HeatmapLoss
 from fetal_lm.metrics.landmark_error import BiometryError, LandmarkError
+from fetal_lm.networks.stacked_hourglass import StackedHourglass
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -27,10 +28,12 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 class Hypothesis(pl.LightningModule, ABC):
     """One way to find the four landmarks.
 
-    A subclass sets `label` and `branches` and implements `losses` and `points`. Validation logs, for every branch,
-    `val/<branch>/...`, and for the primary branch the same under `val/...`, which is what selects checkpoints.
+    A subclass sets `label` and implements `losses`; with a further branch it sets `branches` and overrides `points`.
+    Validation logs the primary branch under `val/...`, which is what selects checkpoints, and where there are several
+    each of them under `val/<branch>/...`.
 
     Args:
+        network: makes the maps; its last stage is read.
         codec: points <-> heatmaps.
         loss: heatmap loss and its activation.
         optimizer: called with the parameters.
@@ -49,6 +52,7 @@ class Hypothesis(pl.LightningModule, ABC):
     def __init__(
         self,
         *,
+        network: StackedHourglass,
         codec: GaussianCodec,
         loss: HeatmapLoss,
         optimizer: OptimizerFactory,
@@ -58,6 +62,7 @@ class Hypothesis(pl.LightningModule, ABC):
         canonical: bool,
     ) -> None:
         super().__init__()
+        self.network = network
         self.codec = codec
         self.heatmap_loss = loss
         height, width = size_net
@@ -79,13 +84,14 @@ class Hypothesis(pl.LightningModule, ABC):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch; `loss` is the one to minimise, the others are logged."""
 
-    @abstractmethod
     def points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """Landmarks in network pixels by branch, NaN where nothing was decoded."""
+        """Landmarks in network pixels by branch, NaN where nothing was decoded; here the decoded peaks."""
+        maps, _ = self.network(image)
+        return {"heatmap": self.decode(maps)}
 
-    @abstractmethod
-    def heatmaps(self, image: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 4 h w"]:
-        """The non-negative heatmaps that the heatmap branch reads its points from."""
+    def decode(self, maps: Float[Tensor, "B S 4 h w"]) -> Float[Tensor, "B 4 2"]:
+        """Landmarks in network pixels from the last stage's maps."""
+        return self.codec.decode(self.heatmap_loss.activate(maps[:, -1]), stride=self.network.stride)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Logs every loss under `train/`."""
@@ -139,9 +145,9 @@ class Hypothesis(pl.LightningModule, ABC):
         """Stores what `checkpoints.check` asks for."""
         checkpoint[checkpoints.IDENTITY_KEY] = dict(self.identity)
 
-    def encode(self, batch: Batch, stride: int) -> Float[Tensor, "B 4 h w"]:
+    def encode(self, batch: Batch) -> Float[Tensor, "B 4 h w"]:
         """Target heatmaps of a batch, made on its device."""
-        return self.codec.encode(batch.points_net, size_net=self.size_net, stride=stride)
+        return self.codec.encode(batch.points_net, size_net=self.size_net, stride=self.network.stride)
 
     def visible(self, batch: Batch) -> Bool[Tensor, "B 4"]:
         """Landmarks inside the frame; the others are left out of the losses."""

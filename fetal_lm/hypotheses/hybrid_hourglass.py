@@ -11,15 +11,13 @@ from fetal_lm.data.batch import Batch
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.losses import CoordinateLoss
 from fetal_lm.networks.coordinate_head import CoordinateHead
-from fetal_lm.networks.stacked_hourglass import StackedHourglass
 
 
 class HybridHourglass(Hypothesis):
     """Heatmap loss + `coordinate_weight` x coordinate loss; both branches are evaluated, the heatmaps select.
 
     Args:
-        network: the backbone, a `StackedHourglass` of one stack.
-        coordinate_head: called with the backbone's number of channels.
+        coordinate_hidden: width of the coordinate head's inner layer.
         coordinate_weight: weight of the coordinate loss in the joint loss.
         coordinate_beta: see `losses.CoordinateLoss`.
         **shared: what `Hypothesis` takes.
@@ -31,15 +29,13 @@ class HybridHourglass(Hypothesis):
     def __init__(
         self,
         *,
-        network: StackedHourglass,
         coordinate_hidden: int,
         coordinate_weight: float,
         coordinate_beta: float,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.network = network
-        self.coordinate_head = CoordinateHead(network.channels, hidden=coordinate_hidden)
+        self.coordinate_head = CoordinateHead(self.network.channels, hidden=coordinate_hidden)
         self.coordinate_weight = coordinate_weight
         self.coordinate_loss = CoordinateLoss(swap_invariant=self.heatmap_loss.swap_invariant, beta=coordinate_beta)
 
@@ -47,7 +43,7 @@ class HybridHourglass(Hypothesis):
         """The joint loss, and `heatmap` and `coordinate` on their own."""
         maps, features = self.network(batch.image)
         visible = self.visible(batch)
-        heatmap = self.heatmap_loss(maps, self.encode(batch, self.network.stride), visible)
+        heatmap = self.heatmap_loss(maps, self.encode(batch), visible)
         truth = (batch.points_net + 0.5) / self._frame(batch.points_net)
         coordinate = self.coordinate_loss(self.coordinate_head(features), truth, visible)
         return {
@@ -61,14 +57,9 @@ class HybridHourglass(Hypothesis):
         maps, features = self.network(image)
         fractions = self.coordinate_head(features).float()
         return {
-            "heatmap": self.codec.decode(self.heatmap_loss.activate(maps[:, -1]), stride=self.network.stride),
+            "heatmap": self.decode(maps),
             "coordinate": fractions * self._frame(fractions) - 0.5,
         }
 
-    def heatmaps(self, image: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 4 h w"]:
-        """The activated maps of the heatmap branch."""
-        maps, _ = self.network(image)
-        return self.heatmap_loss.activate(maps[:, -1])
-
-    def _frame(self, like: Tensor) -> Float[Tensor, 2]:
+    def _frame(self, like: Tensor) -> Float[Tensor, "2"]:
         return like.new_tensor([self.size_net[1], self.size_net[0]])

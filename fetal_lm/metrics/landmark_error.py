@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from fetal_lm import biometry, landmarks
+from fetal_lm import biometry, geometry, landmarks
 from fetal_lm.geometry import Size
 
 
@@ -30,8 +30,7 @@ def radial_errors(predicted: Float[Tensor, "B K 2"], truth: Float[Tensor, "B K 2
     """
     matched = landmarks.matched_order(predicted, truth)
     distance: Tensor = torch.linalg.vector_norm(matched - truth, dim=-1)
-    far_edge = torch.tensor([size[1], size[0]], dtype=truth.dtype, device=truth.device) - 0.5
-    farthest = torch.maximum((truth + 0.5).abs(), (far_edge - truth).abs())
+    farthest = geometry.far_side(truth, truth.new_tensor([size[1], size[0]]))
     return distance.where(distance.isfinite(), torch.linalg.vector_norm(farthest, dim=-1))
 
 

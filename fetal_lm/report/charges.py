@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from fetal_lm.geometry import far_side
 from fetal_lm.landmarks import NAMES
 
 REFERENCE_SIZE_PX: Final = 256.0
@@ -106,9 +107,8 @@ def _farthest_corner(table: pd.DataFrame, squashed_to_px: float | None) -> np.nd
     distance = []
     for axis, side in (("x", "width"), ("y", "height")):
         length = _column(table, side)[:, None]
-        from_edge = _columns(table, f"true_{{}}_{axis}") + 0.5
         scale = 1.0 if squashed_to_px is None else squashed_to_px / length
-        distance.append(np.maximum(np.abs(from_edge), np.abs(length - from_edge)) * scale)
+        distance.append(far_side(_columns(table, f"true_{{}}_{axis}"), length) * scale)
     return np.hypot(distance[0], distance[1])
 
 
