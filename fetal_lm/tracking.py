@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, cast
 import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
+
+log = logging.getLogger(__name__)
 
 # Logged as they change; the summary keeps the best value instead of the last.
 LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae_mm", "val/hc_mae_mm", "val/loss")
@@ -36,18 +39,23 @@ def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, confi
         group: the sweep.
         config: nested configuration; it is flattened to dotted keys, which W&B can filter and group by.
     """
-    rank = getattr(rank_zero_only, "rank", 0)
-    run = wandb.init(
-        project=project,
-        name=name,
-        group=group,
-        dir=run_folder,
-        # Further processes of one training log nothing.
-        mode=cast(Any, wandb_mode() if rank == 0 else "disabled"),
-        config=flatten(config),
-        reinit="finish_previous",
-        settings=wandb.Settings(silent=True),
-    )
+    # Further processes of one training log nothing.
+    mode = wandb_mode() if getattr(rank_zero_only, "rank", 0) == 0 else "disabled"
+    options: dict[str, Any] = {
+        "project": project,
+        "name": name,
+        "group": group,
+        "dir": run_folder,
+        "config": flatten(config),
+        "reinit": "finish_previous",
+        "settings": wandb.Settings(silent=True),
+    }
+    try:
+        run = wandb.init(mode=cast(Any, mode), **options)
+    except wandb.errors.CommError as error:
+        # Logged in, but no network. A training is worth more than its tracking, which can be sent later.
+        log.warning("W&B cannot be reached (%s): this run is tracked offline, send it with `wandb sync`", error)
+        run = wandb.init(mode="offline", **options)
     logger = WandbLogger(experiment=run, save_dir=run_folder, log_model=False)
     for metric in LOWER_IS_BETTER:
         logger.experiment.define_metric(metric, step_metric="trainer/global_step", summary="min")

@@ -16,12 +16,14 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import MISSING, DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, tracking
 from fetal_lm.atomic import write_text
+from fetal_lm.callbacks import training_seconds
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.records import Record
 from fetal_lm.data.splits import Split, leaking_images, read_split, split_digest, write_split
@@ -63,7 +65,8 @@ def main() -> None:
         except InputError as error:
             print(error, file=sys.stderr)
             exit_code = exit_code or 1
-        print(f"\nNext: fetal-lm report {folder}")
+        print(f"\nAgain, from disk alone: fetal-lm report {folder}")
+        print("Next, on real images: python run.py experiment=three_models data=hc18 data.root=DIR   (see README.md)")
     sys.exit(exit_code)
 
 
@@ -142,14 +145,12 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         )
         log.info("%s in %s; %s", name, folder, tracking.location(logger))
         trainer = _trainer(cfg, logger, folder)
-        started = time.perf_counter()
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint_path, weights_only=True)
-        train_seconds = time.perf_counter() - started
         if not trainer.is_global_zero:
             exit_code = 0
             return None
         checkpoints.load_weights(model, folder / "checkpoints" / "best.ckpt")
-        row = _evaluate(cfg, model, data, trainer, folder, train_seconds)
+        row = _evaluate(cfg, model, data, trainer, folder)
         tracking.log_summary(
             logger,
             {
@@ -180,10 +181,12 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
 
 def _split(cfg: DictConfig, records: list[Record], folder: Path, *, resumed: bool) -> Split:
     path = folder / "split.json"
-    if resumed and path.is_file():
-        split = read_split(path, records)
-    else:
-        split = instantiate(cfg.split, _convert_="all")(records, fold=cfg.data.fold, folds=cfg.data.folds)
+    split: Split = instantiate(cfg.split, _convert_="all")(records, fold=cfg.data.fold, folds=cfg.data.folds)
+    if resumed and path.is_file() and read_split(path, records) != split:
+        raise InputError(
+            f"{path}: the run in this folder has another split than these options give (data, data.fold or split "
+            "differ); go on with the options that it had"
+        )
     log.info(
         "%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test))
     )
@@ -244,6 +247,11 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
     trainer: pl.Trainer = instantiate(
         options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder, _convert_="all"
     )
+    if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
+        # Lightning starts its further processes with this command line, and each would start the sweep anew.
+        raise InputError(
+            f"a sweep cannot train each job in {trainer.world_size} processes; run the jobs one by one without -m"
+        )
     return trainer
 
 
@@ -253,7 +261,6 @@ def _evaluate(
     data: LandmarkDataModule,
     trainer: pl.Trainer,
     folder: Path,
-    train_seconds: float,
 ) -> RunRow:
     """Predicts the test images with the selected weights and writes what a report needs."""
     # A trainer of one device, whatever trained: each test image is predicted once, in order.
@@ -285,7 +292,7 @@ def _evaluate(
         split_digest=model.identity["split_digest"],
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         ms_per_image=_milliseconds_per_image(model, data, alone),
-        train_seconds=train_seconds,
+        train_seconds=training_seconds(folder / "history.csv"),
         epochs=trainer.current_epoch,
         primary_branch=model.branches[0],
         overrides=list(HydraConfig.get().overrides.task),
@@ -317,5 +324,5 @@ def _job_name(cfg: DictConfig) -> str:
 
 
 def _group(folder: Path) -> str:
-    is_sweep = HydraConfig.get().mode == hydra.types.RunMode.MULTIRUN
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     return (folder.parent if is_sweep else folder).name

@@ -97,12 +97,19 @@ class Hypothesis(pl.LightningModule, ABC):
         """Logs every loss under `train/`."""
         losses = self.losses(batch)
         for name, value in losses.items():
-            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, batch_size=len(batch.image))
+            self.log(
+                f"train/{name}",
+                value.detach(),
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(batch.image),
+                sync_dist=True,
+            )
         return losses["loss"]
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Updates the metrics of every branch."""
-        self.log("val/loss", self.losses(batch)["loss"], batch_size=len(batch.image))
+        self.log("val/loss", self.losses(batch)["loss"], batch_size=len(batch.image), sync_dist=True)
         truth_orig = to_original(batch.points_net, batch.to_orig)
         for branch, points_net in self.named_points(batch.image).items():
             points_orig = to_original(points_net, batch.to_orig)

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -33,6 +35,18 @@ def test_a_group_reads_root_keys_and_never_a_sibling(path):
     for reference in re.findall(r"\$\{([^}]*)\}?", path.read_text()):
         root = re.split(r"[.:]", reference)[0]
         assert root in {"", "hydra", "oc", "paths"} or root not in GROUPS, f"{path} reads {reference}"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "augment").glob("*.yaml")))
+def test_every_augmentation_draws_an_image_with_four_landmarks(name):
+    augmentation = instantiate(compose_job(f"augment={name}").augment, _convert_="all")
+    image = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
+    points_net = np.array([[20.0, 30.0], [70.0, 32.0], [45.0, 12.0], [46.0, 50.0]])
+    for seed in range(5):
+        drawn, moved = augmentation(image, points_net, aspect=1.5, seed=seed)
+        assert drawn.shape == image.shape
+        assert drawn.dtype == np.uint8
+        assert moved.shape == (4, 2)
 
 
 def test_an_experiments_own_seed_wins_over_the_default(tmp_path):

@@ -1,5 +1,6 @@
 """What a user sees who gets something wrong: one clear message, an exit code, nothing half-written."""
 
+import json
 import shutil
 import signal
 import time
@@ -60,6 +61,9 @@ def test_a_run_goes_on_from_its_last_checkpoint(experiment, finished, tmp_path):
     after = (folder / "history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in after] == ["epoch", "0", "1", "2", "3"]
     assert after[1:3] == before[1:3]
+    seconds = [float(line.split(",")[1]) for line in after[1:]]
+    assert seconds == sorted(seconds)
+    assert json.loads((folder / "row.json").read_text())["train_seconds"] == pytest.approx(seconds[-1])
     assert (folder / "split.json").read_text() == (finished / "split.json").read_text()
 
 
@@ -77,6 +81,16 @@ def test_a_checkpoint_of_another_run_is_refused(experiment, finished, tmp_path, 
     assert "Traceback" not in done.err
     for word in expected:
         assert word in done.err
+
+
+def test_a_refused_resume_leaves_the_folders_result_alone(experiment, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    kept = {name: (folder / name).read_bytes() for name in ("row.json", "config.yaml", "split.json")}
+    done = experiment(*TINY, "data.fold=1", "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last")
+    assert done.code != 0
+    assert "another split" in done.err
+    assert {name: (folder / name).read_bytes() for name in kept} == kept
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(experiment, tmp_path):

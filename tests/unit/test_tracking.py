@@ -1,4 +1,5 @@
 import pytest
+import wandb
 
 from fetal_lm import tracking
 
@@ -40,3 +41,27 @@ def test_no_logger_needs_nothing():
 
 def test_nested_configuration_becomes_columns():
     assert tracking.flatten({"a": {"b": {"c": 1}, "d": {}}, "e": [1]}) == {"a.b.c": 1, "a.d": {}, "e": [1]}
+
+
+def test_without_a_network_a_login_is_tracked_offline(nobody, tmp_path, caplog):
+    tried = []
+
+    def init(*, mode, **_):
+        tried.append(mode)
+        if mode == "online":
+            raise wandb.errors.CommError("no network")
+        return real_init(mode="disabled")
+
+    real_init = wandb.init
+    nobody.setattr("wandb.login", lambda **_: True)
+    nobody.setattr("wandb.init", init)
+    logger = tracking.wandb_logger(project="p", run_folder=tmp_path, name="n", group="g", config={"seed": 0})
+    tracking.finish(logger, exit_code=0)
+    assert tried == ["online", "offline"]
+    assert "wandb sync" in caplog.text
+
+
+def test_online_without_a_login_is_offline_instead_of_a_question(nobody):
+    nobody.setenv("WANDB_MODE", "online")
+    nobody.setattr("wandb.login", lambda **_: False)
+    assert tracking.wandb_mode() == "offline"
