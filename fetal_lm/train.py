@@ -230,6 +230,7 @@ def build_model(cfg: DictConfig) -> Hypothesis:
         monitor=cfg.monitor,
         size_net=cfg.image_size,
         canonical=cfg.data.order == "canonical",
+        test_flips=cfg.test_flips,
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)
@@ -313,7 +314,7 @@ def _milliseconds_per_image(
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         for _ in range(repeats + 3):
             started = time.perf_counter()
-            points = model.named_points(image)
+            points = model.points(image, flips=model.test_flips)
             points[model.branches[0]].cpu()
             times.append(time.perf_counter() - started)
     return float(np.median(times[3:])) * 1000

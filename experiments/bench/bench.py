@@ -82,7 +82,7 @@ def _forward() -> list[tuple[str, str]]:
     def forward(image: torch.Tensor) -> Step:
         def step() -> object:
             with torch.inference_mode(), _autocast():
-                return model.named_points(image)
+                return model.points(image, flips=model.test_flips)
 
         return step
 

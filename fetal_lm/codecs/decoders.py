@@ -1,13 +1,16 @@
 """Heatmaps -> sub-pixel peaks, batched and on whatever device the maps are on.
 
-Every decoder takes non-negative maps `[..., h, w]` and returns points (x, y) `[..., 2]` in heatmap pixels whose centres
-are integers. A map without a peak (nothing above zero, or anything not finite) decodes to NaN, never to a corner.
+Every decoder takes non-negative maps `[..., h, w]` and the `Pixels` to refine, by default the highest of each map, and
+returns points (x, y) `[..., 2]` in heatmap pixels whose centres are integers. A map without a peak (nothing above zero,
+or anything not finite) decodes to NaN, never to a corner.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 # A Newton step from the highest pixel to the peak of a sampled Gaussian is at most 0.5 px inside the frame; a longer
@@ -15,7 +18,29 @@ from torch import Tensor
 LONGEST_STEP_PX = 1.5
 
 
-def argmax(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
+class Pixels(NamedTuple):
+    """One pixel of each map.
+
+    Attributes:
+        row, column: where it lies.
+        value: its height.
+        found: false where the map has no peak.
+    """
+
+    row: Int[Tensor, "*n"]
+    column: Int[Tensor, "*n"]
+    value: Float[Tensor, "*n"]
+    found: Bool[Tensor, "*n"]
+
+
+def highest_pixels(heatmaps: Float[Tensor, "*n h w"]) -> Pixels:
+    """The highest pixel of each map, the first of equals; not found where it is zero, negative or not finite."""
+    peak, index = heatmaps.flatten(-2).max(dim=-1)  # A NaN anywhere in the map is its maximum.
+    width = heatmaps.shape[-1]
+    return Pixels(index // width, index % width, peak, torch.isfinite(peak) & (peak > 0))
+
+
+def argmax(heatmaps: Float[Tensor, "*n h w"], pixels: Pixels | None = None) -> Float[Tensor, "*n 2"]:
     """The centre of the highest pixel: off by up to half a heatmap pixel in x and y.
 
     Example:
@@ -23,11 +48,11 @@ def argmax(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
         >>> argmax(heatmap)
         tensor([5., 1.])
     """
-    row, column, decoded = _highest_pixel(heatmaps)
+    row, column, _, decoded = pixels or highest_pixels(heatmaps)
     return _nan_where(~decoded, torch.stack([column, row], dim=-1).to(heatmaps.dtype))
 
 
-def dark(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
+def dark(heatmaps: Float[Tensor, "*n h w"], pixels: Pixels | None = None) -> Float[Tensor, "*n 2"]:
     """Distribution-aware decoding: one Newton step on the logarithm, from the highest pixel, exact for a Gaussian.
 
     Source: Zhang, Zhu, Dai, Ye, Zhu, "Distribution-aware coordinate representation for human pose estimation", CVPR
@@ -35,7 +60,7 @@ def dark(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
     the logarithm has no maximum there, the highest pixel stands.
     """
     height, width = heatmaps.shape[-2:]
-    row, column, decoded = _highest_pixel(heatmaps)
+    row, column, _, decoded = pixels or highest_pixels(heatmaps)
     row_in, column_in = row.clamp(1, height - 2), column.clamp(1, width - 2)
     patch = _patch(heatmaps, row_in, column_in, radius=1).double()
     log = patch.clamp_min(torch.finfo(torch.float32).tiny).log()
@@ -54,7 +79,9 @@ def dark(heatmaps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n 2"]:
     return _nan_where(~decoded, torch.stack([x, y], dim=-1).to(heatmaps.dtype))
 
 
-def local_soft_argmax(heatmaps: Float[Tensor, "*n h w"], radius: int) -> Float[Tensor, "*n 2"]:
+def local_soft_argmax(
+    heatmaps: Float[Tensor, "*n h w"], radius: int, pixels: Pixels | None = None
+) -> Float[Tensor, "*n 2"]:
     """The centre of mass of a square window around the highest pixel.
 
     Unbiased where the window holds the whole peak: with a radius of 4 sigma, and 4 sigma away from the frame's edge.
@@ -62,8 +89,9 @@ def local_soft_argmax(heatmaps: Float[Tensor, "*n h w"], radius: int) -> Float[T
     Args:
         heatmaps: non-negative maps.
         radius: half width of the window in heatmap pixels; what lies outside the map weighs nothing.
+        pixels: the middles of the windows.
     """
-    row, column, decoded = _highest_pixel(heatmaps)
+    row, column, _, decoded = pixels or highest_pixels(heatmaps)
     padded = torch.nn.functional.pad(heatmaps, (radius, radius, radius, radius))
     weights = _patch(padded, row + radius, column + radius, radius=radius).double()
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device=heatmaps.device)
@@ -71,14 +99,6 @@ def local_soft_argmax(heatmaps: Float[Tensor, "*n h w"], radius: int) -> Float[T
     x = column + (weights.sum(-2) * offsets).sum(-1) / mass
     y = row + (weights.sum(-1) * offsets).sum(-1) / mass
     return _nan_where(~decoded, torch.stack([x, y], dim=-1).to(heatmaps.dtype))
-
-
-def _highest_pixel(
-    heatmaps: Float[Tensor, "*n h w"],
-) -> tuple[Int[Tensor, "*n"], Int[Tensor, "*n"], Tensor]:
-    peak, index = heatmaps.flatten(-2).max(dim=-1)  # A NaN anywhere in the map is its maximum.
-    width = heatmaps.shape[-1]
-    return index // width, index % width, torch.isfinite(peak) & (peak > 0)
 
 
 def _patch(heatmaps: Tensor, row: Tensor, column: Tensor, *, radius: int) -> Float[Tensor, "*n d d"]:

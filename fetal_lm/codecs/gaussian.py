@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fetal_lm.codecs import decoders
+from fetal_lm.codecs import decoders, joint
 from fetal_lm.geometry import Size
 
 DECODERS: Final = ("argmax", "dark", "local_soft_argmax")
 
 # Within this many sigma the window of the local soft-argmax holds all but 6e-5 of a peak's mass.
 WINDOW_SIGMAS: Final = 4
+
+FLOOR: Final = 1e-4
+"""Share of a view's peak below which views are not told apart."""
 
 
 class GaussianCodec:
@@ -24,25 +28,21 @@ class GaussianCodec:
     Args:
         sigma_px: standard deviation in network pixels, whatever the stride.
         decoder: `argmax`, `dark` or `local_soft_argmax`; see `codecs.decoders`.
-        pair_separation_px: if given, the two ends of a diameter are decoded together, as the two highest peaks of their
-            maps' sum that are at least this many network pixels apart. Which map an end was found in is then forgotten.
-            A network trained with a swap-invariant loss may see both ends of a head in both maps (it does where the OFD
-            is nearly vertical); decoded one by one, both maps can then give the same end.
+        joint: decode the four landmarks together, as the likeliest head (`codecs.joint`), instead of map by map. Which
+            of a pair's two maps an end was found in is then forgotten.
 
     Raises:
-        ValueError: an unknown decoder, or a length that is not positive.
+        ValueError: an unknown decoder, or a sigma that is not positive.
     """
 
-    def __init__(self, *, sigma_px: float, decoder: str = "dark", pair_separation_px: float | None = None) -> None:
+    def __init__(self, *, sigma_px: float, decoder: str = "dark", joint: bool = False) -> None:
         if decoder not in DECODERS:
             raise ValueError(f"decoder must be one of {DECODERS}, not {decoder!r}")
         if not sigma_px > 0:
             raise ValueError(f"sigma_px must be positive, not {sigma_px}")
-        if pair_separation_px is not None and not pair_separation_px > 0:
-            raise ValueError(f"pair_separation_px must be positive or null, not {pair_separation_px}")
         self.sigma_px = sigma_px
         self.decoder = decoder
-        self.pair_separation_px = pair_separation_px
+        self.joint = joint
 
     def encode(self, points_net: Float[Tensor, "*n 2"], *, size_net: Size, stride: int) -> Float[Tensor, "*n h w"]:
         """Heatmaps of points.
@@ -73,7 +73,7 @@ class GaussianCodec:
 
         Args:
             heatmaps: non-negative, of any scale: a loss's `activate` makes them from a network's maps. K is 4, in the
-                order of `landmarks.NAMES`, if pairs are decoded together.
+                order of `landmarks.NAMES`, if the head is decoded jointly.
             stride: network pixels per heatmap pixel.
 
         Example:
@@ -82,22 +82,28 @@ class GaussianCodec:
             >>> codec.decode(codec.encode(points, size_net=(32, 64), stride=4), stride=4).round(decimals=4)
             tensor([[20.2500,  9.5000]])
         """
-        heatmaps = heatmaps.float()
-        if self.pair_separation_px is None:
-            centres = self._peak(heatmaps, stride)
+        return self.decode_views(heatmaps.unsqueeze(0), stride=stride)
+
+    def decode_views(self, views: Float[Tensor, "V *n K h w"], *, stride: int) -> Float[Tensor, "*n K 2"]:
+        """`decode` of several views of one head, already moved back to one frame: pooled, then decoded once.
+
+        Joint decoding pools the pairs' maps, so that views may name a pair's ends differently.
+        """
+        views = views.float()
+        if self.joint:
+            centres = joint.decode(pooled(views.unflatten(-3, (-1, 2)).sum(-3)), partial(self._refined, stride=stride))
         else:
-            pairs = heatmaps.unflatten(-3, (-1, 2)).sum(-3)
-            first = self._peak(pairs, stride)
-            second = self._peak(_erased(pairs, first, self.pair_separation_px / stride), stride)
-            centres = torch.stack([first, second], dim=-2).flatten(-3, -2)
+            centres = self._refined(pooled(views), None, stride=stride)
         return (centres + 0.5) * stride - 0.5
 
-    def _peak(self, heatmaps: Float[Tensor, "*n h w"], stride: int) -> Float[Tensor, "*n 2"]:
+    def _refined(
+        self, heatmaps: Float[Tensor, "*n h w"], pixels: decoders.Pixels | None, *, stride: int
+    ) -> Float[Tensor, "*n 2"]:
         if self.decoder == "argmax":
-            return decoders.argmax(heatmaps)
+            return decoders.argmax(heatmaps, pixels)
         if self.decoder == "dark":
-            return decoders.dark(heatmaps)
-        return decoders.local_soft_argmax(heatmaps, math.ceil(WINDOW_SIGMAS * self.sigma_px / stride))
+            return decoders.dark(heatmaps, pixels)
+        return decoders.local_soft_argmax(heatmaps, math.ceil(WINDOW_SIGMAS * self.sigma_px / stride), pixels)
 
     @staticmethod
     def _profile(centre: Float[Tensor, "*n"], length: int, scale: float) -> Float[Tensor, "*n length"]:
@@ -105,9 +111,18 @@ class GaussianCodec:
         return torch.exp(-(((pixels - centre.unsqueeze(-1)) * scale) ** 2))
 
 
-def _erased(heatmaps: Float[Tensor, "*n h w"], centre: Float[Tensor, "*n 2"], radius: float) -> Float[Tensor, "*n h w"]:
-    """The maps with zeros within `radius` of a centre, both in heatmap pixels; unchanged where the centre is NaN."""
-    rows = torch.arange(heatmaps.shape[-2], dtype=heatmaps.dtype, device=heatmaps.device)
-    columns = torch.arange(heatmaps.shape[-1], dtype=heatmaps.dtype, device=heatmaps.device)
-    squared = (columns - centre[..., 0, None, None]) ** 2 + (rows[:, None] - centre[..., 1, None, None]) ** 2
-    return heatmaps.masked_fill(squared < radius**2, 0.0)
+def pooled(views: Float[Tensor, "V *n h w"]) -> Float[Tensor, "*n h w"]:
+    """The geometric mean of heatmaps of one thing, each scaled to peak 1: high where all views are.
+
+    What is below `FLOOR` of a view's peak counts as `FLOOR`, so that one view alone cannot veto; where all views are
+    that low the mean is zero. A single view comes back as it is.
+
+    Args:
+        views: non-negative.
+    """
+    if len(views) == 1:
+        return views[0]
+    peak = views.amax((-2, -1), keepdim=True)
+    scaled = (views / peak.clamp_min(torch.finfo(views.dtype).tiny)).clamp_min(FLOOR)
+    mean: Tensor = scaled.log().mean(0).exp()
+    return mean.masked_fill((scaled <= FLOOR).all(0), 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +17,7 @@ from fetal_lm.codecs.gaussian import GaussianCodec
 from fetal_lm.data.batch import Batch, to_original
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
+from fetal_lm.hypotheses import mirror
 from fetal_lm.hypotheses.schedules import Schedule
 from fetal_lm.losses import HeatmapLoss
 from fetal_lm.metrics.landmark_error import BiometryError, LandmarkError
@@ -25,10 +26,22 @@ from fetal_lm.networks.stacked_hourglass import StackedHourglass
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
+class Reading(NamedTuple):
+    """What one forward pass found.
+
+    Attributes:
+        heatmaps: non-negative, for the branch `heatmap`.
+        regressed: landmarks in network pixels by further branch.
+    """
+
+    heatmaps: Float[Tensor, "B 4 h w"]
+    regressed: dict[str, Float[Tensor, "B 4 2"]]
+
+
 class Hypothesis(pl.LightningModule, ABC):
     """One way to find the four landmarks.
 
-    A subclass sets `label` and implements `losses`; with a further branch it sets `branches` and overrides `points`.
+    A subclass sets `label` and implements `losses`; with a further branch it sets `branches` and overrides `read`.
     Validation logs the primary branch under `val/...`, which is what selects checkpoints, and where there are several
     each of them under `val/<branch>/...`.
 
@@ -41,6 +54,10 @@ class Hypothesis(pl.LightningModule, ABC):
         monitor: name of the metric that selects, for schedules that watch it.
         size_net: height and width of the images.
         canonical: whether predictions are renamed to canonical order, as the labels are.
+        test_flips: whether predictions look at the image's mirror images too (four forward passes).
+
+    Raises:
+        InputError: joint decoding, which forgets names, without canonical order.
     """
 
     label: ClassVar[str]
@@ -60,6 +77,7 @@ class Hypothesis(pl.LightningModule, ABC):
         monitor: str,
         size_net: Sequence[int],
         canonical: bool,
+        test_flips: bool,
     ) -> None:
         super().__init__()
         self.network = network
@@ -71,10 +89,10 @@ class Hypothesis(pl.LightningModule, ABC):
         self._schedule = schedule
         self._monitor = monitor
         self._canonical = canonical
-        if not canonical and codec.pair_separation_px is not None:
+        self.test_flips = test_flips
+        if not canonical and codec.joint:
             raise InputError(
-                "data.order=labelled keeps the labels' names, but decoding pairs together forgets them; "
-                "add codec.pair_separation_px=null"
+                "data.order=labelled keeps the labels' names, but joint decoding forgets them; add codec.joint=false"
             )
         self.identity: dict[str, str] = {}
         self.landmark_errors = nn.ModuleDict({name: LandmarkError(size_net=self.size_net) for name in self.branches})
@@ -84,14 +102,37 @@ class Hypothesis(pl.LightningModule, ABC):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch; `loss` is the one to minimise, the others are logged."""
 
-    def points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """Landmarks in network pixels by branch, NaN where nothing was decoded; here the decoded peaks."""
+    def read(self, image: Float[Tensor, "B 1 H W"]) -> Reading:
+        """What one forward pass found; here the maps of the last stage."""
         maps, _ = self.network(image)
-        return {"heatmap": self.decode(maps)}
+        return Reading(self.heatmaps(maps), {})
 
-    def decode(self, maps: Float[Tensor, "B S 4 h w"]) -> Float[Tensor, "B 4 2"]:
-        """Landmarks in network pixels from the last stage's maps."""
-        return self.codec.decode(self.heatmap_loss.activate(maps[:, -1]), stride=self.network.stride)
+    def heatmaps(self, maps: Float[Tensor, "B S 4 h w"]) -> Float[Tensor, "B 4 h w"]:
+        """Non-negative heatmaps of the last stage."""
+        return self.heatmap_loss.activate(maps[:, -1])
+
+    def points(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """Landmarks in network pixels by branch, NaN where nothing was decoded.
+
+        Args:
+            image: grey, 0 to 1.
+            flips: also look at the mirror images: heatmaps are pooled and then decoded, coordinates are averaged.
+        """
+        if flips:
+            reading = self.read(mirror.images(image))
+            maps = mirror.maps_back(reading.heatmaps)
+            regressed = {
+                branch: mirror.mean_head(mirror.points_back(points_net, self.size_net))
+                for branch, points_net in reading.regressed.items()
+            }
+        else:
+            reading = self.read(image)
+            maps, regressed = reading.heatmaps.unsqueeze(0), reading.regressed
+        found = {"heatmap": self.codec.decode_views(maps, stride=self.network.stride)} | regressed
+        if not self._canonical:
+            return found
+        # What a network calls an end is not part of what it found: names are made canonical, as the labels' are.
+        return {branch: landmarks.canonical_order(points_net) for branch, points_net in found.items()}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Logs every loss under `train/`."""
@@ -108,10 +149,10 @@ class Hypothesis(pl.LightningModule, ABC):
         return losses["loss"]
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Updates the metrics of every branch."""
+        """Updates the metrics of every branch, without flips: it runs every epoch and only has to select."""
         self.log("val/loss", self.losses(batch)["loss"], batch_size=len(batch.image), sync_dist=True)
         truth_orig = to_original(batch.points_net, batch.to_orig)
-        for branch, points_net in self.named_points(batch.image).items():
+        for branch, points_net in self.points(batch.image, flips=False).items():
             points_orig = to_original(points_net, batch.to_orig)
             cast(LandmarkError, self.landmark_errors[branch]).update(points_net, batch.points_net)
             cast(BiometryError, self.biometry_errors[branch]).update(points_orig, truth_orig, batch.mm_per_px.double())
@@ -131,16 +172,9 @@ class Hypothesis(pl.LightningModule, ABC):
                 self.log_dict({f"val/{branch}/{name}": value for name, value in values.items()})
 
     def predict_step(self, batch: Batch, _: int) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """Landmarks in original pixels by branch."""
-        points = self.named_points(batch.image)
+        """Landmarks in original pixels by branch, with flips if they are on."""
+        points = self.points(batch.image, flips=self.test_flips)
         return {branch: to_original(points_net, batch.to_orig) for branch, points_net in points.items()}
-
-    def named_points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """`points`, in canonical order if the labels are: what a network calls an end is not part of what it found."""
-        points = self.points(image)
-        if not self._canonical:
-            return points
-        return {branch: landmarks.canonical_order(points_net) for branch, points_net in points.items()}
 
     def configure_optimizers(self) -> Any:
         """The optimiser with its schedule."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fetal_lm.data.batch import Batch
-from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.hypotheses.base import Hypothesis, Reading
 from fetal_lm.losses import CoordinateLoss
 from fetal_lm.networks.coordinate_head import CoordinateHead
 
@@ -52,14 +52,11 @@ class HybridHourglass(Hypothesis):
             "coordinate": coordinate,
         }
 
-    def points(self, image: Float[Tensor, "B 1 H W"]) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """Decoded peaks, and the regressed coordinates."""
+    def read(self, image: Float[Tensor, "B 1 H W"]) -> Reading:
+        """Heatmaps, and the regressed coordinates."""
         maps, features = self.network(image)
         fractions = self.coordinate_head(features).float()
-        return {
-            "heatmap": self.decode(maps),
-            "coordinate": fractions * self._frame(fractions) - 0.5,
-        }
+        return Reading(self.heatmaps(maps), {"coordinate": fractions * self._frame(fractions) - 0.5})
 
     def _frame(self, like: Tensor) -> Float[Tensor, "2"]:
         return like.new_tensor([self.size_net[1], self.size_net[0]])

@@ -23,7 +23,6 @@ def make(model, *overrides):
                 f"model={model}",
                 "model.network.depth=2",
                 "model.network.channels=8",
-                "codec.pair_separation_px=8.0",
                 f"image_size={list(SIZE_NET)}",
                 *overrides,
             ],
@@ -73,11 +72,11 @@ def test_losses_are_finite_scalars_that_reach_every_weight(model_name, loss):
 def test_points_of_every_branch(model_name):
     model = make(model_name).eval()
     batch = bright_points(3)
-    points = model.points(batch.image)
+    points = model.points(batch.image, flips=False)
     assert tuple(points) == model.branches
     assert all(value.shape == (3, 4, 2) for value in points.values())
     predicted = model.predict_step(batch, 0)
-    expected = model.named_points(batch.image)[model.branches[0]].double() * torch.tensor([2.0, 3.0]).double()
+    expected = model.points(batch.image, flips=True)[model.branches[0]].double() * torch.tensor([2.0, 3.0]).double()
     torch.testing.assert_close(predicted[model.branches[0]], expected + torch.tensor([0.5, 1.0]).double())
 
 
@@ -93,7 +92,7 @@ def test_it_learns_where_four_dots_are(model_name):
     with torch.no_grad():
         for _ in range(20):  # Batch normalisation's running figures catch up with the last weights.
             model.losses(batch)
-        found = model.eval().named_points(unseen.image)[model.branches[0]]
+        found = model.eval().points(unseen.image, flips=False)[model.branches[0]]
     error = torch.linalg.vector_norm(landmarks.matched_order(found, unseen.points_net) - unseen.points_net, dim=-1)
     assert error.median() < 2.0
 
@@ -113,7 +112,23 @@ def test_an_all_zero_map_is_undecoded_not_a_corner():
     model = make("single_hourglass", "loss=mse").eval()
     torch.nn.init.zeros_(model.network.heads[0].weight)
     torch.nn.init.constant_(model.network.heads[0].bias, -1.0)
-    assert model.named_points(torch.rand(1, 1, *SIZE_NET))["heatmap"].isnan().all()
+    for flips in (False, True):
+        assert model.points(torch.rand(1, 1, *SIZE_NET), flips=flips)["heatmap"].isnan().all()
+
+
+@pytest.mark.parametrize("mirrored", [-1, -2])
+def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirrored):
+    model = make(model_name).eval()
+    image = bright_points(2).image
+    with torch.no_grad():
+        found, turned = (model.points(one, flips=True) for one in (image, image.flip(mirrored)))
+    far = torch.tensor([SIZE_NET[1], SIZE_NET[0]]) - 1
+    for branch in model.branches:
+        back = turned[branch].clone()
+        axis = 0 if mirrored == -1 else 1
+        back[..., axis] = far[axis] - back[..., axis]
+        expected = landmarks.matched_order(landmarks.canonical_order(back), found[branch])
+        torch.testing.assert_close(expected, found[branch], atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -88,38 +88,26 @@ def test_sigma_is_in_network_pixels_at_every_stride(stride):
     assert heatmap[row + 8 // stride, column] == pytest.approx(math.exp(-0.5), rel=1e-4)
 
 
-def test_pairs_are_decoded_together_whichever_map_an_end_is_in():
-    # Both maps of each pair show both ends; one by one, both would decode to the brighter end.
-    ends = torch.tensor([[40.0, 100.0], [200.0, 90.0], [120.0, 40.0], [118.0, 150.0]])
-    heatmaps = GaussianCodec(sigma_px=5.0).encode(ends, size_net=SIZE_NET, stride=4)
-    mixed = torch.stack(
-        [
-            0.6 * heatmaps[0] + 0.4 * heatmaps[1],
-            0.55 * heatmaps[0] + 0.45 * heatmaps[1],
-            0.2 * heatmaps[2] + 0.8 * heatmaps[3],
-            0.4 * heatmaps[2] + 0.6 * heatmaps[3],
-        ]
-    )
-    alone = GaussianCodec(sigma_px=5.0).decode(mixed, stride=4)
-    assert (alone[0] - alone[1]).abs().max() < 0.1
-    together = GaussianCodec(sigma_px=5.0, pair_separation_px=32.0).decode(mixed, stride=4)
-    expected = ends[[0, 1, 3, 2]]  # The brighter end of each pair comes first.
-    assert (together - expected).abs().max() <= 0.02
+def test_one_view_is_decoded_as_it_is():
+    codec = GaussianCodec(sigma_px=8.0)
+    heatmaps = codec.encode(points_net(4, 16), size_net=SIZE_NET, stride=4)
+    assert torch.equal(codec.decode_views(heatmaps[None], stride=4), codec.decode(heatmaps, stride=4))
 
 
-def test_decoding_pairs_does_not_move_clear_peaks():
-    truth = torch.tensor([[[40.3, 100.1], [200.7, 90.2], [120.4, 40.6], [118.8, 150.9]]])
-    codec = GaussianCodec(sigma_px=5.0, pair_separation_px=32.0)
-    decoded = codec.decode(codec.encode(truth, size_net=SIZE_NET, stride=4), stride=4)
-    for pair in (slice(0, 2), slice(2, 4)):
-        distance = torch.cdist(decoded[0, pair], truth[0, pair]).min(dim=0).values
-        assert distance.max() <= 0.02
+def test_views_agree_on_the_peak_that_all_have():
+    codec = GaussianCodec(sigma_px=5.0)
+    right, wrong = (codec.encode(torch.tensor(at), size_net=SIZE_NET, stride=4) for at in ([80.0, 60.0], [200.0, 99.0]))
+    views = torch.stack([0.4 * right + 0.6 * wrong, 0.01 * right, 0.02 * right])[:, None]
+    assert (codec.decode(views[0], stride=4) - torch.tensor([200.0, 99.0])).abs().max() < 0.1
+    assert (codec.decode_views(views, stride=4) - torch.tensor([80.0, 60.0])).abs().max() <= 0.02
 
 
-def test_a_pair_without_any_peak_is_undecoded():
-    decoded = GaussianCodec(sigma_px=5.0, pair_separation_px=32.0).decode(torch.zeros(1, 4, 48, 64), stride=4)
-    assert decoded.shape == (1, 4, 2)
-    assert decoded.isnan().all()
+def test_a_view_without_a_peak_does_not_veto():
+    codec = GaussianCodec(sigma_px=5.0)
+    heatmap = codec.encode(torch.tensor([80.0, 60.0]), size_net=SIZE_NET, stride=4)
+    decoded = codec.decode_views(torch.stack([heatmap, torch.zeros_like(heatmap)])[:, None], stride=4)
+    assert (decoded - torch.tensor([80.0, 60.0])).abs().max() <= 0.02
+    assert codec.decode_views(torch.zeros(2, 1, 48, 64), stride=4).isnan().all()
 
 
 def test_a_point_that_is_nan_encodes_to_zeros():
@@ -133,7 +121,6 @@ def test_a_point_that_is_nan_encodes_to_zeros():
     [
         ({"sigma_px": 0.0}, "sigma_px"),
         ({"sigma_px": 8.0, "decoder": "peak"}, "dark"),
-        ({"sigma_px": 8.0, "pair_separation_px": -1.0}, "pair_separation_px"),
     ],
 )
 def test_bad_options_say_what_is_allowed(options, message):
