@@ -1,0 +1,52 @@
+"""Labels as they stand in a source, unchecked: what an audit looks at and `Source.records` may refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class LabelRow:
+    """One row of a source.
+
+    Attributes:
+        image: the image's name as the row gives it.
+        line: where the row stands in its file, from 1; 0 for a source without one.
+        examination: whose head this is; empty where the source does not say.
+        part: the split that the source puts it in (`train`, `val`, `test`); empty if it has none.
+        path: the image's file; None for images that are drawn, not read.
+        points_orig: `[4, 2]` landmarks (x, y) in original pixels in the order of `landmarks.NAMES`; NaN where a cell is
+            no number.
+        mm_per_px: pixel spacing as the row gives it, plausible or not; NaN where it gives none.
+        problems: what is wrong with the row itself (text in a number, a missing cell), in words.
+    """
+
+    image: str
+    line: int
+    examination: str
+    part: str
+    path: Path | None
+    points_orig: Float[np.ndarray, "4 2"]
+    mm_per_px: float
+    problems: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Auditable(Protocol):
+    """A source whose labels can be looked at row by row."""
+
+    name: str
+
+    def rows(self) -> Iterator[LabelRow]:
+        """Every row in its order, one at a time, so that memory does not grow with their number.
+
+        Raises:
+            InputError: the file is missing, is no CSV or lacks a column. A bad row is no error: `problems` says it.
+        """
+        ...
