@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,8 @@ from fetal_lm import __version__, checkpoints, tracking
 from fetal_lm.atomic import write_text
 from fetal_lm.callbacks import training_seconds
 from fetal_lm.data.datamodule import LandmarkDataModule
-from fetal_lm.data.records import Record
+from fetal_lm.data.judge import relabelled
+from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, read_split, split_digest, write_split
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses.base import Hypothesis
@@ -122,10 +124,10 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 
-    source = instantiate(cfg.data.source, _convert_="all")
-    records = source.records()
+    source, records, split = _split_records(cfg)
     checkpoint_path = checkpoints.resolve(cfg.ckpt_path, folder)
-    split = _split(cfg, records, folder, resumed=checkpoint_path is not None)
+    if checkpoint_path is not None:
+        _check_same_split(split, records, folder)
     data = _data_module(cfg, source, records, split)
     model = build_model(cfg)
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
@@ -179,14 +181,18 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     return row
 
 
-def _split(cfg: DictConfig, records: list[Record], folder: Path, *, resumed: bool) -> Split:
-    path = folder / "split.json"
-    split: Split = instantiate(cfg.split, _convert_="all")(records, fold=cfg.data.fold, folds=cfg.data.folds)
-    if resumed and path.is_file() and read_split(path, records) != split:
-        raise InputError(
-            f"{path}: the run in this folder has another split than these options give (data, data.fold or split "
-            "differ); go on with the options that it had"
-        )
+def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
+    """The source to read images from, its records with the labels to use, and who trains, selects and tests."""
+    source = instantiate(cfg.data.source, _convert_="all")
+    records = source.records()
+    deal = partial(instantiate(cfg.split, _convert_="all"), fold=cfg.data.fold, folds=cfg.data.folds)
+    if cfg.data.judge is None:
+        split: Split = deal(records)
+    else:
+        labels, source = records, instantiate(cfg.data.judge, _convert_="all")
+        records = source.records()
+        records, split = relabelled(records, deal(records), labels)
+        log.info("%d labels train and select, those of %s test", len(split.train) + len(split.val), source.name)
     log.info(
         "%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test))
     )
@@ -194,7 +200,16 @@ def _split(cfg: DictConfig, records: list[Record], folder: Path, *, resumed: boo
         log.warning(
             "the split leaks: %d validation and test images show an examination that is also trained on", leaked
         )
-    return split
+    return source, records, split
+
+
+def _check_same_split(split: Split, records: list[Record], folder: Path) -> None:
+    path = folder / "split.json"
+    if path.is_file() and read_split(path, records) != split:
+        raise InputError(
+            f"{path}: the run in this folder has another split than these options give (data, data.fold or split "
+            "differ); go on with the options that it had"
+        )
 
 
 def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Split) -> LandmarkDataModule:

@@ -46,18 +46,20 @@ class Hc18:
 
     Args:
         root: the folder that holds `training_set` and its CSV.
+        only: a CSV whose column `image_name` names the images to use, as the challenge's labels do; None for all.
     """
 
     name = "hc18"
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, only: str | Path | None = None) -> None:
         self.root = Path(root).expanduser()
+        self.only = None if only is None else Path(only).expanduser()
 
     def records(self) -> list[Record]:
         """Every image in the CSV's order, its landmarks in canonical order.
 
         Raises:
-            InputError: an image, outline or CSV row is missing or not what it should be.
+            InputError: an image, outline or CSV row is missing or not what it should be, or `only` names others.
         """
         mm_per_px = read_spacing(self.root / SPACING_CSV)
         folder = self._folder()
@@ -75,9 +77,10 @@ class Hc18:
             raise InputError(
                 f"{where}: expected a row for each image, got none for {_some(missing)}; add or remove them"
             )
+        wanted = mm_per_px if self.only is None else self._wanted(self.only, mm_per_px)
         return [
             self._record(image, spacing)
-            for image, spacing in tqdm(mm_per_px.items(), desc="reading outlines", unit="outline", delay=5)
+            for image, spacing in tqdm(wanted.items(), desc="reading outlines", unit="outline", delay=5)
         ]
 
     def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
@@ -90,6 +93,15 @@ class Hc18:
 
     def _folder(self) -> Path:
         return self.root / IMAGE_FOLDER
+
+    def _wanted(self, only: Path, mm_per_px: dict[str, float]) -> dict[str, float]:
+        names = read_rows(only, ("image_name",), key="image_name").keys()
+        if missing := sorted(names - mm_per_px.keys()):
+            raise InputError(
+                f"{only}: expected names of images in {self.root / SPACING_CSV}, but it lacks {_some(missing)}; give "
+                "a CSV about the same images"
+            )
+        return {image: spacing for image, spacing in mm_per_px.items() if image in names}
 
     def _record(self, image: str, mm_per_px: float) -> Record:
         path = self._folder() / image

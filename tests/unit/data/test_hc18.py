@@ -249,3 +249,13 @@ def test_real_outlines_give_the_officially_measured_circumference(hc18_root):
     assert abs(off_mm.mean()) < 0.02
     assert np.abs(off_mm).mean() < 0.03
     assert np.abs(off_mm).max() < 0.2
+
+
+def test_only_some_images_are_used_where_a_csv_names_them(make_hc18, tmp_path):
+    root = make_hc18()
+    only = tmp_path / "only.csv"
+    only.write_text("image_name,note\n002_HC.png,a\n000_HC.png,b\n")
+    assert [record.image for record in Hc18(root, only=only).records()] == ["000_HC.png", "002_HC.png"]
+    only.write_text("image_name\n777_HC.png\n")
+    with pytest.raises(InputError, match=r"777_HC\.png"):
+        Hc18(root, only=only).records()
