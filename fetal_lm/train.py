@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 import traceback
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import hydra
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -27,15 +24,16 @@ from fetal_lm.atomic import write_text
 from fetal_lm.callbacks import training_seconds
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
+from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
+from fetal_lm.data.manifest import read_manifest, split_digest, write_manifest
 from fetal_lm.data.records import Record, Source
-from fetal_lm.data.splits import Split, leaking_images, read_split, split_digest, write_split
+from fetal_lm.data.splits import Split, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.measure import measure, silence_lightning
 from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.command import report_sweep
-from fetal_lm.report.pictures import overlay_picture
-from fetal_lm.report.predictions import best_median_worst, prediction_table, summarise, write_predictions
 from fetal_lm.report.row import RunRow, write_row
 from fetal_lm.sweep import SweepManifest
 
@@ -49,9 +47,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Runs one job or a sweep; after a sweep prints its comparison. Exits with a code that is not 0 if a job failed."""
-    # Lightning's advice about hardware and products, and a deprecation inside it, are not this command's words.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    silence_lightning()
     exit_code = 0
     try:
         _hydra_main()
@@ -137,7 +133,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     # Only now, when nothing was refused: an earlier result of this folder stands until its run really goes on.
     (folder / "row.json").unlink(missing_ok=True)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    write_split(folder / "split.json", split, records)
+    contents = {record.image: source.content_key(record) for record in records}
+    write_manifest(folder / MANIFEST_FILE, split, records, archive=source.archive, contents=contents)
 
     logger: Logger | None = None
     exit_code = 1
@@ -152,7 +149,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
             exit_code = 0
             return None
         checkpoints.load_weights(model, folder / "checkpoints" / "best.ckpt")
-        row = _evaluate(cfg, model, data, trainer, folder)
+        row = _measured_row(cfg, model, data, trainer, folder)
         tracking.log_summary(
             logger,
             {
@@ -204,8 +201,8 @@ def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
 
 
 def _check_same_split(split: Split, records: list[Record], folder: Path) -> None:
-    path = folder / "split.json"
-    if path.is_file() and read_split(path, records) != split:
+    path = folder / MANIFEST_FILE
+    if path.is_file() and read_manifest(path).split(records) != split:
         raise InputError(
             f"{path}: the run in this folder has another split than these options give (data, data.fold or split "
             "differ); go on with the options that it had"
@@ -271,31 +268,13 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
     return trainer
 
 
-def _evaluate(
-    cfg: DictConfig,
-    model: Hypothesis,
-    data: LandmarkDataModule,
-    trainer: pl.Trainer,
-    folder: Path,
+def _measured_row(
+    cfg: DictConfig, model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, folder: Path
 ) -> RunRow:
-    """Predicts the test images with the selected weights and writes what a report needs."""
-    # A trainer of one device, whatever trained: each test image is predicted once, in order.
-    alone = pl.Trainer(
-        accelerator=cfg.trainer.accelerator, devices=1, precision=trainer.precision, logger=False,
-        enable_checkpointing=False, enable_model_summary=False, default_root_dir=folder,
-    )  # fmt: skip
-    batches = cast(list[dict[str, torch.Tensor]], alone.predict(model, dataloaders=data.predict_dataloader()))
-    predicted_orig = {
-        branch: torch.cat([batch[branch] for batch in batches]).double().cpu().numpy() for branch in model.branches
-    }
-    tested = [data.records[index] for index in data.split.test]
-    table = prediction_table(tested, predicted_orig)
-    write_predictions(table, folder / "predictions.csv")
-    by_branch = {branch: table[table["branch"] == branch] for branch in model.branches}
-    shown = best_median_worst(by_branch[model.branches[0]].reset_index(drop=True))
-    overlay_picture(
-        data.images([data.split.test[position] for position in shown.index]), shown, folder / "overlay.png",
-        title=f"{_job_name(cfg)} on test images",
+    """Tests the selected weights and writes what a report needs, but for the row itself."""
+    measured = measure(
+        model, data, accelerator=cfg.trainer.accelerator, precision=trainer.precision, folder=folder,
+        name=_job_name(cfg),
     )  # fmt: skip
     choices = HydraConfig.get().runtime.choices
     return RunRow(
@@ -307,32 +286,16 @@ def _evaluate(
         split=choices["split"],
         split_digest=model.identity["split_digest"],
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        ms_per_image=_milliseconds_per_image(model, data, alone),
+        ms_per_image=measured.ms_per_image,
         train_seconds=training_seconds(folder / "history.csv"),
         epochs=trainer.current_epoch,
         primary_branch=model.branches[0],
         overrides=list(HydraConfig.get().overrides.task),
         package_version=__version__,
         code_version=code_version(),
-        metrics={branch: summarise(rows) for branch, rows in by_branch.items()},
+        metrics=measured.metrics,
+        test_images_seen=seen_test_images(data.split, data.records),
     )
-
-
-def _milliseconds_per_image(
-    model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, repeats: int = 20
-) -> float:
-    """Median time from an image at network size to its points, one at a time, in the precision of the training."""
-    # Prediction has left the model on the CPU.
-    model.to(trainer.strategy.root_device).eval()
-    image = next(iter(data.predict_dataloader())).image[:1].to(model.device)
-    times = []
-    with torch.inference_mode(), trainer.precision_plugin.forward_context():
-        for _ in range(repeats + 3):
-            started = time.perf_counter()
-            points = model.points(image, flips=model.test_flips)
-            points[model.branches[0]].cpu()
-            times.append(time.perf_counter() - started)
-    return float(np.median(times[3:])) * 1000
 
 
 def _job_name(cfg: DictConfig) -> str:

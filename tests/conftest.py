@@ -7,8 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
+
+# How long an example takes is a question of how busy the machine is.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
 
 Ellipse = tuple[tuple[int, int], tuple[int, int], float]
 """(centre x, y), (radius along the angle, radius across), angle in degrees."""

@@ -36,6 +36,9 @@ class Source(Protocol):
 
     name: str
 
+    archive: str
+    """Whose images and examinations these are: sources of one archive give one fetus the same examination."""
+
     def records(self) -> list[Record]:
         """Every labelled image in a fixed order.
 

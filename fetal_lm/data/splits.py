@@ -7,17 +7,13 @@ or on the order of the records.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from fetal_lm.atomic import write_text
 from fetal_lm.biometry import bpd, head_circumference, ofd
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
@@ -117,53 +113,10 @@ def leaking_images(split: Split, records: Sequence[Record]) -> int:
     return sum(records[index].examination in trained for index in {*split.val, *split.test})
 
 
-def split_digest(split: Split, records: Sequence[Record]) -> str:
-    """SHA-256 of which image is in which part, whatever the order of the records."""
-    return _digest({part: [records[index].image for index in getattr(split, part)] for part in _PARTS})
-
-
-def write_split(path: Path, split: Split, records: Sequence[Record]) -> None:
-    """Writes a split as JSON: names and examinations of each part, the digest, and what is unfair about it."""
-    content: dict[str, Any] = {
-        "digest": split_digest(split, records),
-        "leaking_images": leaking_images(split, records),
-        "test_images_that_select": len({*split.val} & {*split.test}),
-    }
-    for part in _PARTS:
-        chosen = [records[index] for index in getattr(split, part)]
-        content[part] = {record.image: record.examination for record in chosen}
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_split(path: Path, records: Sequence[Record]) -> Split:
-    """Restores a split by the images' names, so that a resumed run trains and tests on what it began with.
-
-    Raises:
-        InputError: the file is missing, damaged or edited, or the source has other images than the split names.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        named = {part: [str(image) for image in content[part]] for part in _PARTS}
-        written = content["digest"]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); start a new run") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected a split as this program writes it, but {error!r}; start a new run"
-        ) from error
-    if written != _digest(named):
-        raise InputError(
-            f"{path}: the digest does not fit the images: the file was changed; restore it or start a new run"
-        )
-    index = {record.image: position for position, record in enumerate(records)}
-    known = {image for images in named.values() for image in images}
-    for what, names in (("the source lacks", known - index.keys()), ("the split does not name", index.keys() - known)):
-        if names:
-            raise InputError(
-                f"{path}: expected the images that the run began with, but {what} {len(names)} of them, for example "
-                f"{min(names)}; restore the data or start a new run"
-            )
-    return Split(**{part: tuple(sorted(index[image] for image in images)) for part, images in named.items()})
+def seen_test_images(split: Split, records: Sequence[Record]) -> int:
+    """How many test images show an examination that was trained or selected on; 0 is as it should be."""
+    learnt = {records[index].examination for index in {*split.train, *split.val}}
+    return sum(records[index].examination in learnt for index in split.test)
 
 
 def _check_options(fold: int, folds: int, val_fraction: float) -> None:
@@ -201,8 +154,3 @@ def _mean_sizes(records: Sequence[Record], members: dict[str, list[int]]) -> dic
 def _dealt_folds(count: int, folds: int, generator: np.random.Generator) -> Iterable[int]:
     dealt = [generator.permutation(folds) for _ in range(-(-count // folds))]
     return np.concatenate(dealt)[:count].tolist() if dealt else []
-
-
-def _digest(named: dict[str, list[str]]) -> str:
-    lines = sorted(f"{part}\t{image}" for part, images in named.items() for image in images)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -21,7 +21,7 @@ def unfairness(entries: Sequence[Entry]) -> list[str]:
     """Every reason not to compare these entries as they stand, as sentences; none for a fair comparison.
 
     Looked at: the data, the split and its digest (of each fold), the test images with their labels and spacings, images
-    tested twice for one seed, the seeds, and the version of the code.
+    tested twice for one seed or already trained or selected on, the seeds, and the version of the code.
     """
     runs = [run for entry in entries for run in entry.runs]
     reasons = [
@@ -35,6 +35,7 @@ def unfairness(entries: Sequence[Entry]) -> list[str]:
         ),
         _difference("are tested on different images or labels", _test_sets(entries)),
         *_tested_twice(entries),
+        *_seen(runs),
         _difference(
             "have different seeds",
             [(_seeds(entry), entry.label) for entry in entries],
@@ -83,6 +84,16 @@ def _tested_twice(entries: Sequence[Entry]) -> Iterable[str]:
                 )
             for name in rows["image"]:
                 seen.setdefault((run.row.seed, name), run.name)
+
+
+def _seen(runs: Sequence[Run]) -> Iterable[str]:
+    for run in runs:
+        if run.row.test_images_seen:
+            images = run.predictions["image"].nunique()
+            yield (
+                f"{run.row.test_images_seen} of the {images} test images of {run.name} show an examination that its "
+                "weights were trained or selected on."
+            )
 
 
 def _difference(what: str, values: Sequence[tuple[str, str]], subject: str = "Runs") -> str | None:

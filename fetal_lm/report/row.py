@@ -40,6 +40,7 @@ _EXPECTED: Final[dict[str, tuple[type, ...]]] = {
     "package_version": _TEXT_OR_NULL,
     "code_version": _TEXT_OR_NULL,
     "metrics": _OBJECT,
+    "test_images_seen": _WHOLE_OR_NULL,
 }
 
 
@@ -64,6 +65,8 @@ class RunRow:
         package_version: of fetal_lm.
         code_version: of the working copy (a git revision), or None.
         metrics: for each branch, the figures of `predictions.summarise`; NaN where unknown (null in the file).
+        test_images_seen: how many test images show an examination that the weights were trained or selected on; None
+            in files of versions before it was counted.
     """
 
     model: str
@@ -82,6 +85,7 @@ class RunRow:
     package_version: str | None
     code_version: str | None
     metrics: Mapping[str, Mapping[str, float]]
+    test_images_seen: int | None = None
 
 
 def write_row(row: RunRow, path: Path) -> None:
@@ -101,6 +105,7 @@ def read_row(path: Path) -> RunRow:
         raise InputError(f"{path}: not readable as JSON ({error}); train this run again") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    content.setdefault("test_images_seen", None)
     missing = [field.name for field in fields(RunRow) if field.name not in content]
     if missing:
         raise InputError(f"{path}: expected the key {missing[0]!r}; train this run again")

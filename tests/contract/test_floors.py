@@ -10,18 +10,30 @@ FLOORS = (
     {"errors", "atomic", "landmarks", "geometry", "biometry", "precision", "provenance", "checkpoints"},
     {"codecs", "networks", "losses", "metrics", "tracking"},
     {"data", "hypotheses", "report", "callbacks", "sweep"},
-    {"train", "cli"},
+    {"measure"},
+    {"train", "evaluate", "cli"},
 )
 ALLOWED = {
     # What only these rooms may import.
-    "pytorch_lightning": {"data", "hypotheses", "metrics", "train", "tracking", "callbacks"},
+    "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks"},
     "torchmetrics": {"metrics", "hypotheses"},
-    "hydra": {"train", "sweep"},
-    "omegaconf": {"train", "sweep"},
+    "hydra": {"train", "evaluate", "sweep"},
+    "omegaconf": {"train", "evaluate", "sweep"},
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},
-    "torch": {"codecs", "networks", "losses", "metrics", "data", "hypotheses", "train", "checkpoints", "precision"}
+    "torch": {
+        "codecs",
+        "networks",
+        "losses",
+        "metrics",
+        "data",
+        "hypotheses",
+        "measure",
+        "train",
+        "checkpoints",
+        "precision",
+    }
     | {"landmarks"},  # For a type alone, never when it runs.
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -41,6 +41,7 @@ class Challenge:
     """
 
     name = "challenge"
+    archive = "hc18"
 
     def __init__(self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error") -> None:
         self.root = Path(root).expanduser()

@@ -50,6 +50,7 @@ class Hc18:
     """
 
     name = "hc18"
+    archive = "hc18"
 
     def __init__(self, root: str | Path, *, only: str | Path | None = None) -> None:
         self.root = Path(root).expanduser()

@@ -49,6 +49,7 @@ class Phantom:
                 f"phantom: images must be a whole number of 1 or more, got {images!r}; ask for at least one image"
             )
         self._seed = seed
+        self.archive = f"phantom seed {seed}"
         self._index_by_image = {_image(index): index for index in range(images)}
 
     def records(self) -> list[Record]:

@@ -1,0 +1,137 @@
+"""`split.json`: who trained, selected and tested a run. Its digest stands in each checkpoint of the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from fetal_lm.atomic import write_text
+from fetal_lm.data.records import Record
+from fetal_lm.data.splits import Split, leaking_images
+from fetal_lm.errors import InputError
+
+FILE_NAME: Final = "split.json"
+
+_PARTS: Final = Split._fields
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A split by name.
+
+    Attributes:
+        path: where it was read.
+        digest: as `split_digest`.
+        parts: for train, val and test the examination of each image.
+        archive: of the source (`records.Source.archive`); None in files of versions before it was written.
+        contents: the content digest of each image; empty in files of versions before it was written.
+    """
+
+    path: Path
+    digest: str
+    parts: Mapping[str, Mapping[str, str]]
+    archive: str | None
+    contents: Mapping[str, str]
+
+    def split(self, records: Sequence[Record]) -> Split:
+        """The split in the numbers of a source's records.
+
+        Raises:
+            InputError: the source has other images than the manifest names.
+        """
+        index = {record.image: position for position, record in enumerate(records)}
+        known = {image for part in self.parts.values() for image in part}
+        for what, names in (
+            ("the source lacks", known - index.keys()),
+            ("the split does not name", index.keys() - known),
+        ):
+            if names:
+                raise InputError(
+                    f"{self.path}: expected the images that the run began with, but {what} {len(names)} of them, for "
+                    f"example {min(names)}; restore the data or start a new run"
+                )
+        return Split(**{part: tuple(sorted(index[image] for image in self.parts[part])) for part in _PARTS})
+
+    def seen(self, record: Record, *, archive: str, content: str) -> bool:
+        """Whether the run trained or selected on this head.
+
+        It did if it knows the examination, in the same archive, or an image of the same content under whatever name.
+
+        Args:
+            record: of any source.
+            archive: of that source.
+            content: its `Source.content_key` of the record.
+        """
+        examinations, contents = self._learnt
+        same_archive = self.archive is None or self.archive == archive
+        return (same_archive and record.examination in examinations) or content in contents
+
+    @cached_property
+    def _learnt(self) -> tuple[frozenset[str], frozenset[str]]:
+        learnt = {**self.parts["train"], **self.parts["val"]}
+        contents = (digest for image, digest in self.contents.items() if image in learnt)
+        return frozenset(learnt.values()), frozenset(contents)
+
+
+def split_digest(split: Split, records: Sequence[Record]) -> str:
+    """SHA-256 of which image is in which part, whatever the order of the records."""
+    return _digest({part: [records[index].image for index in getattr(split, part)] for part in _PARTS})
+
+
+def write_manifest(
+    path: Path, split: Split, records: Sequence[Record], *, archive: str, contents: Mapping[str, str]
+) -> None:
+    """Writes a split as JSON, atomically, with what is unfair about it.
+
+    Args:
+        path: the file.
+        split: of `records`.
+        records: of the source.
+        archive: of the source.
+        contents: `Source.content_key` of each image.
+    """
+    content: dict[str, Any] = {
+        "digest": split_digest(split, records),
+        "archive": archive,
+        "leaking_images": leaking_images(split, records),
+        "test_images_that_select": len({*split.val} & {*split.test}),
+    }
+    for part in _PARTS:
+        chosen = [records[index] for index in getattr(split, part)]
+        content[part] = {record.image: record.examination for record in chosen}
+    content["contents"] = dict(contents)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads what `write_manifest` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged or edited.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        parts = {part: {str(image): str(of) for image, of in content[part].items()} for part in _PARTS}
+        contents = {str(image): str(digest) for image, digest in content.get("contents", {}).items()}
+        written, archive = content["digest"], content.get("archive")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); start a new run") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: expected a split as this program writes it, but {error!r}; start a new run"
+        ) from error
+    if written != _digest(parts):
+        raise InputError(
+            f"{path}: the digest does not fit the images: the file was changed; restore it or start a new run"
+        )
+    return Manifest(path, written, parts, archive, contents)
+
+
+def _digest(named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> str:
+    lines = sorted(f"{part}\t{image}" for part, images in named.items() for image in images)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

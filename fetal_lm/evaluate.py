@@ -1,0 +1,172 @@
+"""A finished run's weights on other labels or other images, never silently on examinations they know."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fetal_lm import checkpoints
+from fetal_lm.atomic import atomic_path
+from fetal_lm.data.datamodule import LandmarkDataModule
+from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
+from fetal_lm.data.manifest import Manifest, read_manifest
+from fetal_lm.data.records import Record, Source
+from fetal_lm.data.splits import Split
+from fetal_lm.data.transforms import Augmentation
+from fetal_lm.errors import InputError
+from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.measure import measure
+from fetal_lm.precision import cpu_precision
+from fetal_lm.provenance import code_version
+from fetal_lm.report.row import FILE_NAME as ROW_FILE
+from fetal_lm.report.row import RunRow, read_row, write_row
+from fetal_lm.report.sweep import read_sweep
+from fetal_lm.train import build_model
+
+log = logging.getLogger(__name__)
+
+
+class Images(StrEnum):
+    """Which images of a source are tested."""
+
+    test = "test"
+    """Those that the run tested, looked up by name: the same images under other labels."""
+    all = "all"
+    """Every image of the source."""
+
+
+class Seen(StrEnum):
+    """What becomes of images whose examination the weights were trained or selected on."""
+
+    refuse = "refuse"
+    leave_out = "leave-out"
+    allow = "allow"
+
+
+def evaluate(folder: Path, source: Source, *, images: Images, seen: Seen, output: Path) -> list[RunRow]:
+    """Tests the selected weights of each run of a sweep, or of a single run, on a source.
+
+    Args:
+        folder: of a sweep or of a run; only read.
+        source: labels and images.
+        images: which of its images.
+        seen: what to do with images that the weights know; allowed ones are counted in the row, and the report says so.
+        output: gets a folder for each run (for a single run it is that folder) with predictions.csv, overlay.png,
+            copies of history.csv and split.json and, last of all, row.json; `report_sweep` reads it.
+
+    Raises:
+        InputError: a run is missing or damaged, images were trained on and that is refused, or none is left.
+    """
+    sweep = read_sweep(folder)
+    if missing := [problem for problem in sweep.problems if problem.fatal]:
+        raise InputError(f"{missing[0].folder}: {missing[0].reason}")
+    records = source.records()
+    rows = []
+    for run in sweep.runs:
+        target = output if run.folder == folder else output / run.folder.name
+        rows.append(_evaluate_run(run.folder, source, records, images=images, seen=seen, output=target, name=run.name))
+    return rows
+
+
+def _evaluate_run(
+    folder: Path, source: Source, records: Sequence[Record], *, images: Images, seen: Seen, output: Path, name: str
+) -> RunRow:
+    row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
+    checkpoint = folder / "checkpoints" / "best.ckpt"
+    # A manifest of another run would let trained images pass.
+    checkpoints.check(checkpoint, {"model": row.model, "split_digest": manifest.digest})
+    cfg = _config(folder / "config.yaml")
+    model = _build(folder / "config.yaml", cfg)
+    checkpoints.load_weights(model, checkpoint)
+    chosen, known = _chosen(source, records, manifest, images=images, seen=seen)
+    height, width = cfg.image_size
+    data = LandmarkDataModule(
+        source=source,
+        records=records,
+        split=Split((), (), chosen),
+        augmentation=Augmentation([]),
+        size_net=(height, width),
+        fit=cfg.data.fit,
+        order=cfg.data.order,
+        batch_size=cfg.data.batch_size,
+        workers=cfg.data.workers,
+        cache_dir=Path(cfg.paths.cache) if cfg.data.cache else None,
+        seed=cfg.seed,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    (output / ROW_FILE).unlink(missing_ok=True)
+    precision = cpu_precision() if cfg.trainer.precision == "auto" else cfg.trainer.precision
+    measured = measure(model, data, accelerator=cfg.trainer.accelerator, precision=precision, folder=output, name=name)
+    for copied in ("history.csv", MANIFEST_FILE):
+        with atomic_path(output / copied) as temporary:
+            shutil.copyfile(folder / copied, temporary)
+    evaluated = replace(
+        row,
+        data=source.name,
+        ms_per_image=measured.ms_per_image,
+        code_version=code_version(),
+        metrics=measured.metrics,
+        test_images_seen=known,
+    )
+    write_row(evaluated, output / ROW_FILE)
+    return evaluated
+
+
+def _chosen(
+    source: Source, records: Sequence[Record], manifest: Manifest, *, images: Images, seen: Seen
+) -> tuple[tuple[int, ...], int]:
+    """Which records to test, and how many of them the weights know."""
+    chosen = [
+        index for index, record in enumerate(records) if images is Images.all or record.image in manifest.parts["test"]
+    ]
+    if images is Images.test:
+        if absent := len(manifest.parts["test"]) - len(chosen):
+            log.warning("%d of the run's test images are not in %s", absent, source.name)
+        if not chosen:
+            raise InputError(f"{manifest.path}: none of the run's test images is in {source.name}; try --images all")
+    known = {
+        index
+        for index in chosen
+        if manifest.seen(records[index], archive=source.archive, content=source.content_key(records[index]))
+    }
+    if known and seen is Seen.refuse:
+        example = records[min(known)]
+        raise InputError(
+            f"{manifest.path}: {len(known)} of the {len(chosen)} images show an examination that these weights were "
+            f"trained or selected on (for example {example.image}, examination {example.examination}); leave them out "
+            "with --seen leave-out, or test on them with --seen allow, which the table will say"
+        )
+    if seen is Seen.leave_out:
+        if known:
+            log.warning("%d of %d images are left out: their examinations were trained on", len(known), len(chosen))
+        chosen, known = [index for index in chosen if index not in known], set()
+        if not chosen:
+            raise InputError(f"{manifest.path}: every image shows an examination that these weights were trained on")
+    return tuple(chosen), len(known)
+
+
+def _config(path: Path) -> DictConfig:
+    try:
+        cfg = OmegaConf.load(path)
+    except (OSError, ValueError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: expected the configuration that the run wrote, but {error}") from error
+    if not isinstance(cfg, DictConfig):
+        raise InputError(f"{path}: expected the configuration that the run wrote, got a list")
+    return cfg
+
+
+def _build(path: Path, cfg: DictConfig) -> Hypothesis:
+    try:
+        return build_model(cfg)
+    except (InstantiationException, OmegaConfBaseException) as error:
+        raise InputError(
+            f"{path}: this version of fetal_lm builds no model from it ({error}); use the version that trained the run"
+        ) from error

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fetal_lm.data.manifest import read_manifest, split_digest, write_manifest
+from fetal_lm.data.records import Record
+from fetal_lm.data.splits import Split, by_examination, by_image, leaking_images
+from fetal_lm.errors import InputError
+
+
+def head(image, examination, size_px=40.0):
+    points = np.array([[0.0, 0.0], [size_px, 0.0], [size_px / 2, -size_px / 3], [size_px / 2, size_px / 3]])
+    return Record(image, examination, (54, 80), points + 5, 0.5)
+
+
+RECORDS = [
+    head(f"{number:03d}_{frame}HC.png", f"{number:03d}", 20.0 + number)
+    for number in range(40)
+    for frame in range(1 + number % 3)
+]
+
+
+def content_of(record):
+    return f"content of {record.image}"
+
+
+def write(path, split, records=RECORDS, archive="here"):
+    contents = {record.image: content_of(record) for record in records}
+    write_manifest(path, split, records, archive=archive, contents=contents)
+
+
+def images_of(part, records):
+    return {records[index].image for index in part}
+
+
+@pytest.mark.parametrize("kind", [by_examination, by_image])
+def test_a_written_split_is_restored_by_names(tmp_path, kind):
+    split = kind(RECORDS, fold=2)
+    path = tmp_path / "split.json"
+    write(path, split)
+    assert read_manifest(path).split(RECORDS) == split
+    reordered = RECORDS[::-1]
+    restored = read_manifest(path).split(reordered)
+    assert restored != split
+    assert split_digest(restored, reordered) == split_digest(split, RECORDS)
+    for part in Split._fields:
+        assert images_of(getattr(restored, part), reordered) == images_of(getattr(split, part), RECORDS)
+
+
+def test_a_written_split_says_what_is_in_it(tmp_path):
+    split = by_image(RECORDS, fold=0, folds=7, test_selects=True)
+    path = tmp_path / "split.json"
+    write(path, split)
+    content = json.loads(path.read_text())
+    assert content["digest"] == split_digest(split, RECORDS)
+    assert len(content["digest"]) == 64
+    assert content["leaking_images"] == leaking_images(split, RECORDS)
+    assert content["test_images_that_select"] == len(split.test)
+    record = RECORDS[split.train[0]]
+    assert content["train"][record.image] == record.examination
+    assert read_manifest(path).split(RECORDS) == split
+
+
+def test_the_digest_depends_on_the_part_and_not_on_the_labels():
+    split = by_examination(RECORDS, fold=0)
+    exchanged = Split(train=split.train, val=split.test, test=split.val)
+    assert split_digest(exchanged, RECORDS) != split_digest(split, RECORDS)
+    relabelled = [head(record.image, record.examination, 7) for record in RECORDS]
+    assert split_digest(split, relabelled) == split_digest(split, RECORDS)
+
+
+def without_a_test_image(content):
+    content["test"].popitem()
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (without_a_test_image, "the file was changed"),
+        (lambda content: content.pop("val"), "expected a split as this program writes it, but KeyError"),
+        (lambda content: content.update(train=3), "expected a split as this program writes it"),
+    ],
+)
+def test_an_edited_split_is_an_error(tmp_path, edit, message):
+    path = tmp_path / "split.json"
+    write(path, by_examination(RECORDS, fold=0))
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"split\.json: .*{message}"):
+        read_manifest(path).split(RECORDS)
+
+
+def test_a_split_that_is_missing_or_no_json_is_an_error(tmp_path):
+    path = tmp_path / "split.json"
+    with pytest.raises(InputError, match=r"split\.json: cannot be read"):
+        read_manifest(path).split(RECORDS)
+    path.write_text("{")
+    with pytest.raises(InputError, match="expected a split as this program writes it"):
+        read_manifest(path).split(RECORDS)
+
+
+def test_other_images_than_the_run_began_with_are_an_error(tmp_path):
+    path = tmp_path / "split.json"
+    write(path, by_examination(RECORDS, fold=0))
+    with pytest.raises(InputError, match=r"the source lacks 2 of them, for example 000_0HC\.png"):
+        read_manifest(path).split(RECORDS[2:])
+    with pytest.raises(InputError, match=r"the split does not name 1 of them, for example 900_HC\.png"):
+        read_manifest(path).split([*RECORDS, head("900_HC.png", "900")])
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    write(tmp_path / "split.json", by_examination(RECORDS, fold=0))
+    return read_manifest(tmp_path / "split.json")
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_what_was_trained_or_selected_on_is_seen(manifest, part):
+    for image, examination in manifest.parts[part].items():
+        other_frame = head("new.png", examination)
+        assert manifest.seen(other_frame, archive="here", content="new") == (part != "test")
+        # Another archive's number says nothing, but the same pixels do, whatever they are called.
+        assert not manifest.seen(other_frame, archive="elsewhere", content="new")
+        renamed = head("renamed.png", "900")
+        assert manifest.seen(renamed, archive="elsewhere", content=f"content of {image}") == (part != "test")
+
+
+def test_a_manifest_without_an_archive_goes_by_the_examination(manifest, tmp_path):
+    path = tmp_path / "split.json"
+    content = json.loads(path.read_text())
+    del content["archive"], content["contents"]
+    path.write_text(json.dumps(content))
+    old = read_manifest(path)
+    examination = next(iter(old.parts["train"].values()))
+    assert old.seen(head("new.png", examination), archive="anything", content="new")
+    assert not old.seen(head("new.png", "900"), archive="anything", content="new")
