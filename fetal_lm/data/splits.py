@@ -29,9 +29,17 @@ class Split(NamedTuple):
 
 _PARTS: Final = Split._fields
 
+_THINNING_BLOCK: Final = 20
+
 
 def by_examination(
-    records: Sequence[Record], *, fold: int, folds: int = 5, val_fraction: float = 0.1, seed: int = 0
+    records: Sequence[Record],
+    *,
+    fold: int,
+    folds: int = 5,
+    val_fraction: float = 0.1,
+    train_fraction: float = 1.0,
+    seed: int = 0,
 ) -> Split:
     """Splits by examination, balanced by head size; every image is tested in exactly one fold.
 
@@ -43,12 +51,16 @@ def by_examination(
         fold: which one is tested, 0 to `folds` - 1.
         folds: how many there are, at least 2.
         val_fraction: share of all examinations that select, above 0 and below 1; at least one examination.
+        train_fraction: share of the training examinations to use, above 0 and at most 1, in steps of a twentieth;
+            evenly over the sizes, each share part of each larger one. Who selects and tests does not depend on it.
         seed: of the dealing; leave it alone to stay comparable.
 
     Raises:
         InputError: an option is out of range or a part would be empty.
     """
     _check_options(fold, folds, val_fraction)
+    if not 0 < train_fraction <= 1:
+        raise InputError(f"train_fraction: expected a share above 0 and at most 1, got {train_fraction}")
     members = defaultdict(list)
     for index, record in enumerate(records):
         members[record.examination].append(index)
@@ -61,7 +73,9 @@ def by_examination(
     draw = np.random.default_rng([seed, fold])
     runs = np.array_split(np.arange(len(others)), max(1, round(val_fraction * len(ordered))))
     val = {others[draw.choice(run)] for run in runs if len(run)}
-    train = [name for name in others if name not in val]
+    train = _thinned(
+        [name for name in others if name not in val], train_fraction, np.random.default_rng([seed, fold, 1])
+    )
     return _checked(
         *(sorted(index for name in part for index in members[name]) for part in (train, val, test)),
         what=f"{len(records)} images of {len(ordered)} examinations, {folds} folds, val_fraction {val_fraction}",
@@ -149,6 +163,12 @@ def _mean_sizes(records: Sequence[Record], members: dict[str, list[int]]) -> dic
         mean = float(np.mean(head_circumference(bpd(points), ofd(points)) * scale))
         sizes[examination] = mean if math.isfinite(mean) else math.inf
     return sizes
+
+
+def _thinned(names: list[str], fraction: float, generator: np.random.Generator) -> list[str]:
+    """A share of each run of `_THINNING_BLOCK` neighbours."""
+    dealt = _dealt_folds(len(names), _THINNING_BLOCK, generator)
+    return [name for name, place in zip(names, dealt, strict=True) if place < round(fraction * _THINNING_BLOCK)]
 
 
 def _dealt_folds(count: int, folds: int, generator: np.random.Generator) -> Iterable[int]:

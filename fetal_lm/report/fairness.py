@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ from fetal_lm.report.entries import Entry
 from fetal_lm.report.sweep import Run
 
 NAMED_AT_MOST: Final = 6
+
+# Overrides that ask what to train on: studies of the training set vary them.
+_TRAINING_SET: Final = re.compile(r"split\.train_fraction=|data=|data\.source\.")
 
 
 def unfairness(entries: Sequence[Entry]) -> list[str]:
@@ -31,7 +35,7 @@ def unfairness(entries: Sequence[Entry]) -> list[str]:
             _difference(
                 f"are split differently{_of_fold(fold)}", [(run.row.split_digest[:12], run.name) for run in same]
             )
-            for fold, same in _by_fold(runs).items()
+            for (fold, _), same in _alike(runs).items()
         ),
         _difference("are tested on different images or labels", _test_sets(entries)),
         *_tested_twice(entries),
@@ -109,10 +113,12 @@ def _difference(what: str, values: Sequence[tuple[str, str]], subject: str = "Ru
     return f"{subject} {what}: {'; '.join(parts)}."
 
 
-def _by_fold(runs: Sequence[Run]) -> dict[int | None, list[Run]]:
-    groups: dict[int | None, list[Run]] = {}
+def _alike(runs: Sequence[Run]) -> dict[tuple[int | None, str], list[Run]]:
+    """Runs by fold and by what of the training set was varied on purpose; the test images are compared over all."""
+    groups: dict[tuple[int | None, str], list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.row.fold, []).append(run)
+        chosen = " ".join(override for override in run.row.overrides if _TRAINING_SET.match(override))
+        groups.setdefault((run.row.fold, chosen), []).append(run)
     return groups
 
 

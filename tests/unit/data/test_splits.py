@@ -192,6 +192,24 @@ def test_an_empty_part_is_an_error(kind):
     assert sum("leaves test empty (3 images" in message for message in refusals) == 2
 
 
+def test_a_share_of_the_training_examinations_is_nested_and_even_over_sizes():
+    records = heads(300, frames=1)
+    whole = by_examination(records, fold=2)
+    smaller = set()
+    for fraction in (0.1, 0.25, 0.5, 1.0):
+        split = by_examination(records, fold=2, train_fraction=fraction)
+        assert (split.val, split.test) == (whole.val, whole.test)
+        assert smaller <= set(split.train)
+        assert len(split.train) == pytest.approx(fraction * len(whole.train), abs=3)
+        sizes = [np.ptp(records[index].points_orig[:, 0]) for index in split.train]
+        assert np.mean(sizes) == pytest.approx(np.mean([np.ptp(r.points_orig[:, 0]) for r in records]), rel=0.1)
+        smaller = set(split.train)
+    assert smaller == set(whole.train)
+    for fraction in (0.0, 1.5):
+        with pytest.raises(InputError, match="train_fraction"):
+            by_examination(records, fold=2, train_fraction=fraction)
+
+
 def test_test_images_of_examinations_that_were_learnt_are_counted():
     assert seen_test_images(by_examination(RECORDS, fold=1), RECORDS) == 0
     split = by_image(RECORDS, fold=0, folds=7, test_selects=True)

@@ -104,6 +104,7 @@ def test_a_repeated_run_counts_once_and_is_named(tmp_path: Path, make_run: MakeR
         ({"images": ["a.png", "c.png"]}, "Runs are tested on different images or labels: 2 images, "),
         ({"images": ["a.png"], "shift_px": [1.0]}, "Runs are tested on different images or labels: 2 images, "),
         ({"seed": 5}, "Models have different seeds: seed 0 (H1 single_hourglass); seed 5 (H3 stacked_hourglass)."),
+        ({"test_images_seen": 2}, "2 of the 2 test images of 1 show an examination that its weights were trained"),
         ({"code_version": None}, "Runs come from different versions of the code: deadbeef (0); unknown (1)."),
     ],
 )
@@ -115,6 +116,14 @@ def test_what_is_unfair_is_said(tmp_path: Path, make_run: MakeRun, change: dict[
     assert comparison.warnings[0].startswith(warning)
     # Without the same images there is no paired difference.
     assert len(comparison.differences) == ("images" not in change)
+
+
+def test_a_study_of_the_training_set_may_split_differently(tmp_path: Path, make_run: MakeRun) -> None:
+    for number, share in enumerate(("0.1", "1.0")):
+        make_run(tmp_path / "s" / str(number), split_digest=share, overrides=[f"split.train_fraction={share}"])
+    comparison = comparison_of(tmp_path / "s")
+    assert comparison.warnings == ()
+    assert [entry.variant for entry in comparison.entries] == ["split.train_fraction=0.1", "split.train_fraction=1.0"]
 
 
 def test_other_labels_of_the_same_images_are_another_test_set(tmp_path: Path, make_run: MakeRun) -> None:
