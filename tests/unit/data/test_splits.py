@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetal_lm.data.adapters.hc18 import Hc18
-from fetal_lm.data.records import Record
 from fetal_lm.data.manifest import split_digest
+from fetal_lm.data.records import Record
 from fetal_lm.data.splits import Split, by_examination, by_image, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
 
