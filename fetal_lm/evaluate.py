@@ -9,27 +9,17 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
-from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from fetal_lm import checkpoints
 from fetal_lm.atomic import atomic_path
-from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
-from fetal_lm.data.manifest import Manifest, read_manifest
+from fetal_lm.data.manifest import Manifest
 from fetal_lm.data.records import Record, Source
-from fetal_lm.data.splits import Split
-from fetal_lm.data.transforms import Augmentation
 from fetal_lm.errors import InputError
-from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.measure import measure
-from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
-from fetal_lm.report.row import RunRow, read_row, write_row
+from fetal_lm.report.row import RunRow, write_row
 from fetal_lm.report.sweep import read_sweep
-from fetal_lm.train import build_model
+from fetal_lm.trained import load_run
 
 log = logging.getLogger(__name__)
 
@@ -79,37 +69,19 @@ def evaluate(folder: Path, source: Source, *, images: Images, seen: Seen, output
 def _evaluate_run(
     folder: Path, source: Source, records: Sequence[Record], *, images: Images, seen: Seen, output: Path, name: str
 ) -> RunRow:
-    row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
-    checkpoint = folder / "checkpoints" / "best.ckpt"
-    # A manifest of another run would let trained images pass.
-    checkpoints.check(checkpoint, {"model": row.model, "split_digest": manifest.digest})
-    cfg = _config(folder / "config.yaml")
-    model = _build(folder / "config.yaml", cfg)
-    checkpoints.load_weights(model, checkpoint)
-    chosen, known = _chosen(source, records, manifest, images=images, seen=seen)
-    height, width = cfg.image_size
-    data = LandmarkDataModule(
-        source=source,
-        records=records,
-        split=Split((), (), chosen),
-        augmentation=Augmentation([]),
-        size_net=(height, width),
-        fit=cfg.data.fit,
-        order=cfg.data.order,
-        batch_size=cfg.data.batch_size,
-        workers=cfg.data.workers,
-        cache_dir=Path(cfg.paths.cache) if cfg.data.cache else None,
-        seed=cfg.seed,
-    )
+    run = load_run(folder)
+    chosen, known = _chosen(source, records, run.manifest, images=images, seen=seen)
     output.mkdir(parents=True, exist_ok=True)
     (output / ROW_FILE).unlink(missing_ok=True)
-    precision = cpu_precision() if cfg.trainer.precision == "auto" else cfg.trainer.precision
-    measured = measure(model, data, accelerator=cfg.trainer.accelerator, precision=precision, folder=output, name=name)
+    measured = measure(
+        run.model, run.data(source, records, chosen), accelerator=run.cfg.trainer.accelerator,
+        precision=run.precision, folder=output, name=name,
+    )  # fmt: skip
     for copied in ("history.csv", MANIFEST_FILE):
         with atomic_path(output / copied) as temporary:
             shutil.copyfile(folder / copied, temporary)
     evaluated = replace(
-        row,
+        run.row,
         data=source.name,
         ms_per_image=measured.ms_per_image,
         code_version=code_version(),
@@ -151,22 +123,3 @@ def _chosen(
         if not chosen:
             raise InputError(f"{manifest.path}: every image shows an examination that these weights were trained on")
     return tuple(chosen), len(known)
-
-
-def _config(path: Path) -> DictConfig:
-    try:
-        cfg = OmegaConf.load(path)
-    except (OSError, ValueError, OmegaConfBaseException) as error:
-        raise InputError(f"{path}: expected the configuration that the run wrote, but {error}") from error
-    if not isinstance(cfg, DictConfig):
-        raise InputError(f"{path}: expected the configuration that the run wrote, got a list")
-    return cfg
-
-
-def _build(path: Path, cfg: DictConfig) -> Hypothesis:
-    try:
-        return build_model(cfg)
-    except (InstantiationException, OmegaConfBaseException) as error:
-        raise InputError(
-            f"{path}: this version of fetal_lm builds no model from it ({error}); use the version that trained the run"
-        ) from error

@@ -11,14 +11,14 @@ FLOORS = (
     {"codecs", "networks", "losses", "metrics", "tracking"},
     {"data", "hypotheses", "report", "callbacks", "sweep"},
     {"measure"},
-    {"train", "evaluate", "cli"},
+    {"train", "trained", "evaluate", "cli"},
 )
 ALLOWED = {
     # What only these rooms may import.
     "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks"},
     "torchmetrics": {"metrics", "hypotheses"},
-    "hydra": {"train", "evaluate", "sweep"},
-    "omegaconf": {"train", "evaluate", "sweep"},
+    "hydra": {"train", "trained", "sweep"},
+    "omegaconf": {"train", "trained", "sweep"},
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},

@@ -1,0 +1,109 @@
+"""How sharp and how sure the heatmaps of a finished sweep are: `python experiments/stability/maps.py SWEEP`.
+
+For every test image and landmark, of the selected weights without mirror images, per model and seed:
+    entropy     of the map normalised to sum 1, in nats; a Gaussian of the target's sigma has 1 + ln(2 pi sigma^2)
+    width       standard deviation around the highest pixel within 4 sigma of the target, in network px
+    peaks       local maxima of at least half the map's height
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import torch
+import typer
+from hydra.utils import instantiate
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+from tqdm import tqdm
+
+from fetal_lm.atomic import write_text
+from fetal_lm.data.records import Source
+from fetal_lm.landmarks import NAMES
+from fetal_lm.report.charges import image_measures
+from fetal_lm.report.predictions import summarise
+from fetal_lm.report.sweep import Run, read_sweep
+from fetal_lm.trained import TrainedRun, load_run
+
+OUTPUT = Path(__file__).with_name("maps.csv")
+WINDOW_SIGMAS = 4
+
+
+def main(sweep: Annotated[Path, typer.Argument(help="Folder of a finished sweep.")], output: Path = OUTPUT) -> None:
+    """Prints each model's mean and, after +-, standard deviation over seeds; writes every run's row."""
+    rows = []
+    for run in tqdm(read_sweep(sweep).runs, desc="reading maps", unit="run"):
+        rows.append({"model": run.row.hypothesis, "seed": run.row.seed, **_figures(run)})
+    table = pd.DataFrame(rows)
+    write_text(output, table.round(4).to_csv(index=False))
+    groups = table.drop(columns="seed").groupby("model")
+    shown = groups.mean().round(2).astype(str) + " +- " + groups.std().round(2).astype(str)
+    typer.echo(shown.T.to_string())
+    typer.echo(f"wrote {output}")
+
+
+def _figures(run: Run) -> dict[str, float]:
+    trained = load_run(run.folder)
+    source: Source = instantiate(trained.cfg.data.judge or trained.cfg.data.source, _convert_="all")
+    maps = _heatmaps(trained, source)
+    sigma = trained.model.codec.sigma_px / trained.model.network.stride
+    primary = run.predictions[run.predictions["branch"] == run.row.primary_branch]
+    errors = image_measures(primary)["mean_px"]
+    return {
+        "mean_px": summarise(primary)["mean_px"],
+        "median_px": summarise(primary)["median_px"],
+        "images_off_by_more_than_20_px_percent": 100 * float((errors > 20).mean()),
+        "entropy_nats": float(_entropy(maps).mean()),
+        "entropy_of_target_nats": 1 + math.log(2 * math.pi * sigma**2),
+        "width_px": float(_width(maps, math.ceil(WINDOW_SIGMAS * sigma)).mean()) * trained.model.network.stride,
+        "target_width_px": trained.model.codec.sigma_px,
+        "maps_with_two_peaks_percent": 100 * float((_peaks(maps) > 1).float().mean()),
+    }
+
+
+def _heatmaps(trained: TrainedRun, source: Source) -> Tensor:
+    """Maps `[N x 4, h, w]` of the test images, each with sum 1."""
+    records = source.records()
+    tested = [index for index, record in enumerate(records) if record.image in trained.manifest.parts["test"]]
+    with torch.inference_mode():
+        maps = torch.cat(
+            [
+                trained.model.read(batch.image.to(memory_format=torch.channels_last)).heatmaps
+                for batch in trained.data(source, records, tested).predict_dataloader()
+            ]
+        )
+    if maps.shape[:2] != (len(tested), len(NAMES)):
+        raise RuntimeError(f"{len(tested)} images gave maps of {tuple(maps.shape)}")
+    maps = maps.flatten(0, 1)
+    normalised: Tensor = maps / maps.sum((-2, -1), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
+    return normalised
+
+
+def _entropy(maps: Tensor) -> Tensor:
+    return torch.special.entr(maps).sum((-2, -1))
+
+
+def _width(maps: Tensor, radius: int) -> Tensor:
+    width = maps.shape[-1]
+    index = maps.flatten(-2).argmax(-1)
+    rows, columns = torch.arange(maps.shape[-2]), torch.arange(width)
+    down = (rows - (index // width)[:, None])[:, :, None].expand_as(maps)
+    across = (columns - (index % width)[:, None])[:, None, :].expand_as(maps)
+    near = maps * ((down.abs() <= radius) & (across.abs() <= radius))
+    mass = near.sum((-2, -1))
+    mean_down, mean_across = ((near * away).sum((-2, -1)) / mass for away in (down, across))
+    squared = (near * (down**2 + across**2)).sum((-2, -1)) / mass
+    return ((squared - mean_down**2 - mean_across**2) / 2).clamp_min(0).sqrt()
+
+
+def _peaks(maps: Tensor) -> Tensor:
+    around = max_pool2d(maps[:, None], 3, stride=1, padding=1)[:, 0]
+    high = maps >= maps.amax((-2, -1), keepdim=True) / 2
+    return ((maps == around) & high).sum((-2, -1))
+
+
+if __name__ == "__main__":
+    typer.run(main)

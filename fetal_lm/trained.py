@@ -1,0 +1,91 @@
+"""A finished run's folder -> its model with the selected weights, and everything needed to show it images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fetal_lm import checkpoints
+from fetal_lm.data.datamodule import LandmarkDataModule
+from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
+from fetal_lm.data.manifest import Manifest, read_manifest
+from fetal_lm.data.records import Record, Source
+from fetal_lm.data.splits import Split
+from fetal_lm.data.transforms import Augmentation
+from fetal_lm.errors import InputError
+from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.precision import cpu_precision
+from fetal_lm.report.row import FILE_NAME as ROW_FILE
+from fetal_lm.report.row import RunRow, read_row
+from fetal_lm.train import build_model
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A run that can predict.
+
+    Attributes:
+        row: what it says about itself.
+        manifest: whom it trained, selected and tested on.
+        cfg: its resolved configuration.
+        model: on the CPU, with the selected weights, in evaluation mode.
+    """
+
+    row: RunRow
+    manifest: Manifest
+    cfg: DictConfig
+    model: Hypothesis
+
+    @property
+    def precision(self) -> str:
+        """Lightning's `precision` that it was trained in, or this CPU's where the run left it to the machine."""
+        wanted: str = self.cfg.trainer.precision
+        return cpu_precision() if wanted == "auto" else wanted
+
+    def data(self, source: Source, records: Sequence[Record], tested: Sequence[int]) -> LandmarkDataModule:
+        """Images of a source as the run saw its own; `tested` are numbers of `records`."""
+        height, width = self.cfg.image_size
+        return LandmarkDataModule(
+            source=source,
+            records=records,
+            split=Split((), (), tuple(tested)),
+            augmentation=Augmentation([]),
+            size_net=(height, width),
+            fit=self.cfg.data.fit,
+            order=self.cfg.data.order,
+            batch_size=self.cfg.data.batch_size,
+            workers=self.cfg.data.workers,
+            cache_dir=Path(self.cfg.paths.cache) if self.cfg.data.cache else None,
+            seed=self.cfg.seed,
+        )
+
+
+def load_run(folder: Path) -> TrainedRun:
+    """Loads a run.
+
+    Raises:
+        InputError: a file is missing or damaged, the manifest is not the one that the checkpoint was trained with, or
+            the configuration is of a version of fetal_lm with other options.
+    """
+    row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
+    checkpoint, config = folder / "checkpoints" / "best.ckpt", folder / "config.yaml"
+    # A manifest of another run would let trained images pass.
+    checkpoints.check(checkpoint, {"model": row.model, "split_digest": manifest.digest})
+    try:
+        cfg = OmegaConf.load(config)
+        if not isinstance(cfg, DictConfig):
+            raise InputError(f"{config}: expected the configuration that the run wrote, got a list")
+        model = build_model(cfg)
+    except OSError as error:
+        raise InputError(f"{config}: cannot be read ({error.strerror or error}); restore the run's folder") from error
+    except (InstantiationException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(
+            f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
+        ) from error
+    checkpoints.load_weights(model, checkpoint)
+    return TrainedRun(row, manifest, cfg, model.eval())
