@@ -83,7 +83,8 @@ def _heatmaps(trained: TrainedRun, source: Source) -> Tensor:
 
 
 def _entropy(maps: Tensor) -> Tensor:
-    return torch.special.entr(maps).sum((-2, -1))
+    entropy: Tensor = torch.special.entr(maps).sum((-2, -1))
+    return entropy
 
 
 def _width(maps: Tensor, radius: int) -> Tensor:
