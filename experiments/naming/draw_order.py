@@ -39,13 +39,13 @@ def main() -> None:
         ("95 degrees: both pairs jump at the vertical", head(95), 95),
     ]
     figure = Figure(figsize=(11, 7.6), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     for axes, (title, points, degrees) in zip(figure.subplots(2, 3).flat, panels, strict=True):
         if not np.allclose(points, canonical_order(points)):
             raise RuntimeError(f"{title}: not the canonical order")
         _draw(axes, points, degrees, title)
     with atomic_path(OUTPUT) as temporary:
-        canvas.print_png(str(temporary))
+        figure.savefig(temporary, format="png")
 
 
 def _draw(axes: Axes, points: np.ndarray, degrees: float, title: str) -> None:
