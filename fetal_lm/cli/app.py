@@ -75,8 +75,8 @@ def report(
 ) -> None:
     """Compare the models of a finished sweep, from disk alone.
 
-    Prints the table and writes comparison.md, comparison.csv, learning_curves.png, error_distribution.png and
-    predictions.png.
+    Prints the table and writes comparison.md, comparison.csv, comparison_pairs.csv, differences.png,
+    learning_curves.png, error_distribution.png and predictions.png.
 
     Exit code: 0 if every job is there; 1 if one is missing or damaged (it is named, the others are shown);
     2 if the folder holds no run.

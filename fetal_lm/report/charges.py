@@ -26,6 +26,9 @@ REFERENCE_SIZE_PX: Final = 256.0
 
 SUCCESS_THRESHOLDS_MM: Final = (1, 2, 3, 4)
 
+_ROUNDING_PX: Final = 1e-6
+"""A half turn that gains less than this gains nothing: both errors are sums of rounded numbers."""
+
 
 @dataclass(frozen=True, eq=False)
 class ChargedErrors:
@@ -72,8 +75,9 @@ def image_measures(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per row of `table` (same index): image, examination, mean_px, raw_mean_px, mean_mm, sdr_1mm to sdr_4mm,
-        bpd_mae_mm, ofd_mae_mm, hc_mae_mm, bpd_nme, ofd_nme, undecoded_rate. The mean of a column, NaN skipped, is the
-        figure of that name in `predictions.summarise`.
+        bpd_mae_mm, ofd_mae_mm, hc_mae_mm, bpd_nme, ofd_nme, undecoded_rate, half_turned (1 where the order-free errors
+        are those of the prediction turned by half, else 0, also where nothing is decoded). The mean of a column, NaN
+        skipped, is the figure of that name in `predictions.summarise`.
     """
     charges = charged_errors(table)
     measures: dict[str, np.ndarray] = {
@@ -92,6 +96,7 @@ def image_measures(table: pd.DataFrame) -> pd.DataFrame:
         # A relative error needs no spacing.
         measures[f"{name}_nme"] = _diameter_error(table, name, "px") / _column(table, f"true_{name}_px")
     measures["undecoded_rate"] = charges.undecoded.mean(axis=1)
+    measures["half_turned"] = _half_turned(table)
     return pd.DataFrame({"image": table["image"], "examination": table["examination"], **measures}, index=table.index)
 
 
@@ -100,6 +105,13 @@ def _diameter_error(table: pd.DataFrame, name: str, unit: str) -> np.ndarray:
     error = np.abs(_column(table, f"{name}_{unit}") - truth)
     # The length in px tells a miss from an unknown spacing, which leaves NaN in mm.
     return np.where(np.isnan(_column(table, f"{name}_px")), truth, error)
+
+
+def _half_turned(table: pd.DataFrame) -> np.ndarray:
+    # The uncharged sums are those that `matched_order` compared: a turn may change which landmark is undecoded.
+    order_free_px, raw_px = (np.nansum(_columns(table, f"{kind}error_px_{{}}"), axis=1) for kind in ("", "raw_"))
+    turned: np.ndarray = order_free_px < raw_px - _ROUNDING_PX
+    return turned.astype(np.float64)
 
 
 def _farthest_corner(table: pd.DataFrame, squashed_to_px: float | None) -> np.ndarray:

@@ -9,8 +9,9 @@ from typing import Final
 from rich.console import Console
 
 from fetal_lm.errors import InputError
-from fetal_lm.report import pictures, tables
+from fetal_lm.report import pictures, sections, tables
 from fetal_lm.report.comparison import Comparison, compare
+from fetal_lm.report.forest import forest_picture
 from fetal_lm.report.sweep import Problem, Sweep, read_sweep
 
 COMPLETE: Final = 0
@@ -21,8 +22,9 @@ TABLE_WIDTH: Final = 120
 def report_sweep(folder: Path, output: Path | None = None, console: Console | None = None) -> int:
     """Prints the comparison of a sweep and writes it with its pictures.
 
-    Written, each whole or not at all: comparison.md, comparison.csv, learning_curves.png, error_distribution.png,
-    predictions.png; a picture that has nothing to show is not written, and an older one of that name is removed.
+    Written, each whole or not at all: comparison.md, comparison.csv, comparison_pairs.csv, differences.png,
+    learning_curves.png, error_distribution.png, predictions.png; a file that has nothing to show is not written, and an
+    older one of that name is removed.
 
     Args:
         folder: of a sweep or of a single run.
@@ -66,7 +68,7 @@ def _print_comparison(console: Console, comparison: Comparison, sweep: Sweep) ->
     # Where the output is no terminal rich assumes 80 columns and would fold every cell.
     wide = Console(file=console.file, force_terminal=console.is_terminal, width=max(TABLE_WIDTH, console.width))
     wide.print(tables.terminal_table(comparison))
-    for sentence in tables.difference_sentences(comparison.differences):
+    for sentence in sections.pair_sentences(comparison.pairs):
         _print(console, sentence)
 
 
@@ -74,6 +76,10 @@ def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
     writers: dict[str, Callable[[Path], bool | None]] = {
         "comparison.md": lambda path: tables.write_markdown(comparison, sweep.problems, path),
         "comparison.csv": lambda path: tables.write_csv(comparison, path) if comparison.entries else False,
+        "comparison_pairs.csv": lambda path: (
+            tables.write_pairs(comparison, path) if len(comparison.pairs.table) else False
+        ),
+        "differences.png": lambda path: forest_picture(comparison.pairs, path),
         "learning_curves.png": lambda path: pictures.learning_curves(comparison.entries, path),
         "error_distribution.png": lambda path: pictures.error_distribution(comparison.entries, path),
         "predictions.png": lambda path: pictures.comparison_picture(comparison.entries, path),
@@ -82,7 +88,7 @@ def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
     for name, write in writers.items():
         path = output / name
         if write(path) is False:
-            # A picture of an earlier report must not pass for one of this.
+            # A file of an earlier report must not pass for one of this.
             path.unlink(missing_ok=True)
         else:
             written.append(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,15 +11,20 @@ import pandas as pd
 from fetal_lm.report.charges import image_measures
 from fetal_lm.report.entries import Entry, group_runs
 from fetal_lm.report.fairness import unfairness
+from fetal_lm.report.pairs import ROUNDED_TO, Pairs, compare_pairs
 from fetal_lm.report.predictions import summarise
+from fetal_lm.report.spread import components, figures_of_runs, spread_over_folds
 from fetal_lm.report.statistics import averaged_over_seeds, interval_of_mean, spread
 from fetal_lm.report.sweep import Sweep
 
 INTERVAL_FIGURES: Final = ("mean_px", "mean_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
-"""Means over images that get a bootstrap interval."""
+"""Means over images that get a bootstrap interval, and by which pairs are compared."""
 
 SPREAD_FIGURES: Final = ("mean_px", "median_px", "mean_mm", "median_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
-"""Figures that get a standard deviation over seeds."""
+"""Figures that get a standard deviation over seeds and one over folds."""
+
+COMPONENT_FIGURES: Final = ("mean_px", "bpd_mae_mm")
+"""Figures whose spread between runs is split into seed, fold and rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +35,17 @@ class Comparison:
         entries: the models in the order of the sweep.
         table: one row per model and branch, the primary branch first. Text columns hypothesis, model, variant, branch;
             primary (bool); seeds, folds (counts); for each figure of `predictions.summarise` its mean over seeds, with
-            `_sd` over seeds (NaN for one seed) and the 95 % interval over images `_low`, `_high` where they apply;
-            parameters, ms_per_image, train_seconds (of one run, on average), epochs.
-        differences: mean error of each model's primary branch minus that of the first model on the same images, in px
-            of 256: columns first, second, difference_px, low, high. Empty if their images differ.
+            `_sd` over seeds (NaN for one seed), `_sd_folds` over folds (NaN for one fold), the 95 % interval over
+            images `_low`, `_high` and the parts `_sd_by_seed`, `_sd_by_fold`, `_sd_by_rest` (`spread.components`) where
+            they apply; naming_px, with its interval: raw_mean_px minus mean_px; parameters, ms_per_image, train_seconds
+            (of one run, on average), epochs.
+        pairs: every two models on the same images, and every two branches of one model.
         warnings: why the rows should not be compared as they stand; empty for a fair comparison.
     """
 
     entries: tuple[Entry, ...]
     table: pd.DataFrame
-    differences: pd.DataFrame
+    pairs: Pairs
     warnings: tuple[str, ...]
 
 
@@ -51,14 +56,21 @@ def compare(sweep: Sweep) -> Comparison:
     counts and a warning names the others.
     """
     entries, warnings = group_runs(sweep.runs, sweep.models)
-    rows = [_figures(entry, branch) for entry in entries for branch in entry.branches]
-    return Comparison(entries, pd.DataFrame(rows), _differences(entries), (*warnings, *unfairness(entries)))
+    measured = {
+        (entry, branch): averaged_over_seeds([image_measures(table) for table in entry.tables(branch).values()])
+        for entry in entries
+        for branch in entry.branches
+    }
+    rows = [_figures(entry, branch, images) for (entry, branch), images in measured.items()]
+    pairs = compare_pairs(entries, measured, INTERVAL_FIGURES)
+    return Comparison(entries, pd.DataFrame(rows), pairs, (*warnings, *unfairness(entries)))
 
 
-def _figures(entry: Entry, branch: str) -> dict[str, Any]:
+def _figures(entry: Entry, branch: str, images: pd.DataFrame) -> dict[str, Any]:
+    """A row of the table; `images` are the seeds' average of the branch's measures."""
     tables = entry.tables(branch)
     summaries = [summarise(table) for table in tables.values()]
-    images = averaged_over_seeds([image_measures(table) for table in tables.values()])
+    runs = figures_of_runs(entry, branch)
     rows = [run.row for run in entry.runs]
     figures: dict[str, Any] = {
         "hypothesis": entry.hypothesis,
@@ -74,25 +86,18 @@ def _figures(entry: Entry, branch: str) -> dict[str, Any]:
         figures[name] = mean
         if name in SPREAD_FIGURES:
             figures[f"{name}_sd"] = deviation
+            figures[f"{name}_sd_folds"] = spread_over_folds(runs, name)
+        if name in COMPONENT_FIGURES:
+            for source, part in components(runs, name)._asdict().items():
+                figures[f"{name}_sd_by_{source}"] = part
         if name in INTERVAL_FIGURES:
             interval = interval_of_mean(images[name].to_numpy(), images["examination"].tolist())
             figures[f"{name}_low"], figures[f"{name}_high"] = interval
+    naming_px = (images["raw_mean_px"] - images["mean_px"]).round(ROUNDED_TO)
+    figures["naming_px"] = round(figures["raw_mean_px"] - figures["mean_px"], ROUNDED_TO) + 0.0
+    figures["naming_px_low"], figures["naming_px_high"] = interval_of_mean(
+        naming_px.to_numpy(), images["examination"].tolist()
+    )
     for name in ("parameters", "ms_per_image", "train_seconds", "epochs"):
         figures[name] = float(np.mean([getattr(row, name) for row in rows]))
     return figures
-
-
-def _differences(entries: Sequence[Entry]) -> pd.DataFrame:
-    found = []
-    measured = [
-        averaged_over_seeds([image_measures(table) for table in entry.tables(entry.primary_branch).values()])
-        for entry in entries
-    ]
-    for entry, images in zip(entries[1:], measured[1:], strict=True):
-        if set(images["image"]) != set(measured[0]["image"]):
-            continue
-        # Both are sorted by image, so that rows are pairs.
-        difference_px = (images["mean_px"] - measured[0]["mean_px"]).to_numpy()
-        low, high = interval_of_mean(difference_px, images["examination"].tolist())
-        found.append((entries[0].label, entry.label, float(difference_px.mean()), low, high))
-    return pd.DataFrame(found, columns=["first", "second", "difference_px", "low", "high"])

@@ -1,8 +1,6 @@
 """Pictures of a report: predictions over images, learning curves, error distributions.
 
-Drawn with matplotlib's object interface on the Agg canvas: nothing global is touched, so that a training that draws
-its own pictures is not disturbed. Colours are of the Okabe-Ito palette, which colour-blind readers can tell apart, and
-truth and prediction differ in shape as well.
+Truth and prediction differ in shape as well as in colour.
 """
 
 from __future__ import annotations
@@ -10,18 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 from matplotlib import image as mpl_image
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fetal_lm.atomic import atomic_path
 from fetal_lm.landmarks import BPD, NAMES, OFD
+from fetal_lm.report.canvas import DOTS_PER_INCH, grid, legend_below, save
 from fetal_lm.report.charges import SUCCESS_THRESHOLDS_MM, charged_errors
 from fetal_lm.report.entries import Entry
 
@@ -29,7 +26,6 @@ TRUTH_COLOUR: Final = "#56B4E9"
 PREDICTION_COLOUR: Final = "#E69F00"
 MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MODEL_DASHES: Final = ("-", "--", "-.", ":")
-DOTS_PER_INCH: Final = 110
 MOST_PANELS: Final = 4
 SMALLEST_ERROR: Final = 0.1
 
@@ -57,7 +53,7 @@ def overlay_picture(
     charges = charged_errors(table)
     columns = min(3, len(images))
     count = math.ceil(len(images) / columns)
-    figure, axes = _grid(count, columns, (4.6, 3.7), title)
+    figure, axes = grid(count, columns, (4.6, 3.7), title)
     for axis in axes:
         axis.set_axis_off()
     for index, (image, row) in enumerate(zip(images, table.to_dict("records"), strict=True)):
@@ -71,7 +67,7 @@ def overlay_picture(
         )
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def comparison_picture(entries: Sequence[Entry], path: Path) -> bool:
@@ -102,7 +98,7 @@ def comparison_picture(entries: Sequence[Entry], path: Path) -> bool:
         axes.imshow(overlay, aspect="auto", cmap="gray" if overlay.ndim == 2 else None)
         axes.set_axis_off()
         axes.set_title(label, fontsize=13, fontweight="bold", parse_math=False)
-    _save(figure, path)
+    save(figure, path)
     return True
 
 
@@ -118,7 +114,7 @@ def learning_curves(entries: Sequence[Entry], path: Path) -> bool:
     if not panels:
         return False
     columns = min(2, len(panels))
-    figure, axes = _grid(math.ceil(len(panels) / columns), columns, (5.5, 3.6), "Learning curves")
+    figure, axes = grid(math.ceil(len(panels) / columns), columns, (5.5, 3.6), "Learning curves")
     for axis, panel in zip(axes, panels, strict=False):
         smallest = math.inf
         for number, entry in enumerate(entries):
@@ -138,8 +134,8 @@ def learning_curves(entries: Sequence[Entry], path: Path) -> bool:
             axis.yaxis.set_minor_formatter(_plain_number)
         axis.set(xlabel="epoch", title=panel)
         axis.grid(alpha=0.3, which="both")
-    _legend_below(figure, axes)
-    _save(figure, path)
+    legend_below(figure, axes)
+    save(figure, path)
     return True
 
 
@@ -154,7 +150,7 @@ def error_distribution(entries: Sequence[Entry], path: Path) -> bool:
     """
     if not entries:
         return False
-    figure, axes = _grid(1, 2, (6.0, 4.2), "Cumulative distribution of landmark errors")
+    figure, axes = grid(1, 2, (6.0, 4.2), "Cumulative distribution of landmark errors")
     for number, entry in enumerate(entries):
         for branch in entry.branches:
             charges = charged_errors(pd.concat(entry.tables(branch).values(), ignore_index=True))
@@ -173,8 +169,8 @@ def error_distribution(entries: Sequence[Entry], path: Path) -> bool:
         axis.set_xlim(left=SMALLEST_ERROR)
         axis.xaxis.set_major_formatter(_plain_number)
         axis.grid(alpha=0.3, which="major")
-    _legend_below(figure, axes)
-    _save(figure, path)
+    legend_below(figure, axes)
+    save(figure, path)
     return True
 
 
@@ -228,30 +224,3 @@ def _plain_number(value: float, _: object = None) -> str:
 def _model_style(number: int) -> dict[str, Any]:
     dash = MODEL_DASHES[number % len(MODEL_DASHES)]
     return {"color": MODEL_COLOURS[number % len(MODEL_COLOURS)], "ls": dash}
-
-
-def _grid(rows: int, columns: int, panel_inches: tuple[float, float], title: str) -> tuple[Figure, list[Axes]]:
-    figure = Figure(
-        figsize=(panel_inches[0] * columns, panel_inches[1] * rows + 0.5), dpi=DOTS_PER_INCH, layout="constrained"
-    )
-    axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
-    if title:
-        figure.suptitle(title, parse_math=False)
-    return figure, axes
-
-
-def _legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
-    unique: dict[str, Any] = {}
-    for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        for handle, label in zip(handles, labels, strict=True):
-            unique.setdefault(label, handle)
-    place: Literal["outside lower center"] = "outside lower center"
-    legend = figure.legend(list(unique.values()), list(unique), loc=place, ncols=3, fontsize=9, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, format="png")

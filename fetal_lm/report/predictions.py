@@ -95,7 +95,8 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
           order-free and raw;
         * mean_mm, median_mm: landmark error, order-free; sdr_1mm to sdr_4mm: share of landmarks at most that far off;
         * bpd_mae_mm, ofd_mae_mm, hc_mae_mm: mean absolute errors; bpd_nme, ofd_nme: mean of absolute error / truth;
-        * undecoded_rate: share of landmarks without a prediction;
+        * undecoded_rate: share of landmarks without a prediction; half_turned: share of images whose order-free errors
+          are those of the prediction turned by half;
         * images, landmarks: how many; images_without_mm: images without a pixel spacing, which are left out of every
           figure in mm (NaN if there is no other), but not of the relative errors, which need none.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +13,8 @@ from rich.text import Text
 from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.report import wording
 from fetal_lm.report.comparison import Comparison
+from fetal_lm.report.markdown import escape, table_lines
+from fetal_lm.report.sections import fold_section, naming_section, pair_section
 from fetal_lm.report.sweep import Problem
 
 MARKDOWN_COLUMNS: Final = (
@@ -41,13 +41,19 @@ def write_csv(comparison: Comparison, path: Path) -> None:
         comparison.table.to_csv(temporary, index=False)
 
 
+def write_pairs(comparison: Comparison, path: Path) -> None:
+    """Writes every pair's figures with full precision, atomically; NaN is an empty field."""
+    with atomic_path(path) as temporary:
+        comparison.pairs.table.to_csv(temporary, index=False)
+
+
 def write_markdown(comparison: Comparison, problems: Sequence[Problem], path: Path) -> None:
     """Writes `markdown` atomically."""
     write_text(path, markdown(comparison, problems))
 
 
 def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
-    """The comparison as a Markdown page: warnings, table, differences, missing jobs, and what the figures mean."""
+    """The comparison as a Markdown page: warnings, missing jobs, table, sections, and what the figures mean."""
     lines = ["# Comparison", ""]
     if comparison.warnings:
         lines += ["> **Not a fair comparison.**", *(f"> - {escape(warning)}" for warning in comparison.warnings), ""]
@@ -57,16 +63,15 @@ def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
         lines += [""]
     rows = _rows(comparison.table)
     if rows:
-        lines += ["| " + " | ".join(MARKDOWN_COLUMNS) + " |", "| --- |" + " ---: |" * (len(MARKDOWN_COLUMNS) - 1)]
-        lines += ["| " + " | ".join(_markdown_cells(row)) + " |" for row in rows]
-        lines += ["", _test_set(rows)]
+        lines += [*table_lines(MARKDOWN_COLUMNS, map(_markdown_cells, rows)), "", _test_set(rows)]
     else:
         lines += ["No run finished."]
-    if len(comparison.differences):
-        lines += ["", "Mean error on the same images, against the first model:", ""]
-        lines += [f"- {escape(sentence)}" for sentence in difference_sentences(comparison.differences)]
-    lines += ["", *(f"- {note}" for note in wording.NOTES), ""]
-    return "\n".join(lines)
+    lines += ["", *(f"- {note}" for note in wording.NOTES)]
+    if rows:
+        lines += fold_section(comparison.table)
+        lines += naming_section(comparison.table)
+    lines += pair_section(comparison.pairs)
+    return "\n".join([*lines, ""])
 
 
 def terminal_table(comparison: Comparison) -> Table:
@@ -92,35 +97,6 @@ def terminal_table(comparison: Comparison) -> Table:
     return table
 
 
-def difference_sentences(differences: pd.DataFrame) -> list[str]:
-    """What each model does on the first one's images, in words.
-
-    Args:
-        differences: of a `Comparison`.
-    """
-    sentences = []
-    for row in _rows(differences):
-        clear = row["low"] > 0 or row["high"] < 0
-        direction = "worse" if row["difference_px"] > 0 else "better"
-        known = math.isfinite(row["low"]) and math.isfinite(row["high"])
-        bounds = f"[{row['low']:+.2f}, {row['high']:+.2f}]" if known else "(too few examinations for an interval)"
-        verdict = f"{direction} than {row['first']}" if clear else f"no clear difference from {row['first']}"
-        sentences.append(f"{row['second']}: {row['difference_px']:+.2f} px {bounds}, {verdict}")
-    return sentences
-
-
-def escape(text: str) -> str:
-    r"""Text that means itself inside a Markdown table, as HTML or otherwise.
-
-    Example:
-        >>> escape("a|b <i> *c*")
-        'a\\|b &lt;i&gt; \\*c\\*'
-    """
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\|*`\[\]$~])", r"\\\1", text)
-    return re.sub(r"\s*[\r\n]+\s*", " / ", text.strip())
-
-
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
@@ -134,9 +110,9 @@ def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
     return [
         f"**{label}**" if row["primary"] else label,
         _with_interval(row, "mean_px"),
-        wording.mean_and_spread(row, "median_px"),
+        wording.mean_and_spreads(row, "median_px"),
         _with_interval(row, "mean_mm"),
-        wording.mean_and_spread(row, "median_mm"),
+        wording.mean_and_spreads(row, "median_mm"),
         wording.success_rates(row, " / "),
         *(_with_interval(row, f"{name}_mae_mm") for name in ("bpd", "ofd", "hc")),
         wording.percent(row["undecoded_rate"]),
@@ -148,7 +124,7 @@ def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _with_interval(row: Mapping[str, Any], figure: str) -> str:
-    return f"{wording.mean_and_spread(row, figure)} {wording.interval(row, figure)}".rstrip()
+    return f"{wording.mean_and_spreads(row, figure)} {wording.interval(row, figure)}".rstrip()
 
 
 def _terminal_cells(row: Mapping[str, Any]) -> list[str]:

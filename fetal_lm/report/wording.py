@@ -37,10 +37,47 @@ def mean_and_spread(row: Mapping[str, Any], figure: str) -> str:
     return number(row[figure]) + (f" ± {number(deviation)}" if math.isfinite(deviation) else "")
 
 
+def mean_and_spreads(row: Mapping[str, Any], figure: str) -> str:
+    """For example `5.51 ± 0.32`, or `5.51 ± 0.32 / ± 0.80` over seeds and over folds where there are several folds."""
+    if row["folds"] < 2:
+        return mean_and_spread(row, figure)
+    return f"{number(row[figure])} ± {number(row[f'{figure}_sd'])} / ± {number(row[f'{figure}_sd_folds'])}"
+
+
 def interval(row: Mapping[str, Any], figure: str) -> str:
     """For example `[4.91, 6.30]`, or an empty string where it is unknown."""
     low, high = float(row[f"{figure}_low"]), float(row[f"{figure}_high"])
     return f"[{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def signed(value: float) -> str:
+    """A difference as in `number`, with its sign unless it reads as zero.
+
+    Example:
+        >>> signed(0.126), signed(-12.34), signed(-0.004), signed(float("nan"))
+        ('+0.13', '-12.3', '0.00', '–')
+    """
+    text = number(value)
+    if text.strip("-0.") == "":
+        return text.lstrip("-")
+    return f"+{text}" if value > 0 else text
+
+
+def signed_interval(low: float, high: float) -> str:
+    """For example `[-0.63, +0.10]`, or an empty string where it is unknown."""
+    return f"[{signed(low)}, {signed(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def p_value(p: float) -> str:
+    """Three decimals; never zero.
+
+    Example:
+        >>> p_value(0.0494), p_value(0.00004), p_value(1.0), p_value(float("nan"))
+        ('0.049', '< 0.001', '1.000', '–')
+    """
+    if not math.isfinite(p):
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def percent(share: float) -> str:

@@ -14,7 +14,15 @@ from fetal_lm.errors import InputError
 from fetal_lm.report import tables
 from fetal_lm.report.command import report_sweep
 
-FILES = {"comparison.md", "comparison.csv", "learning_curves.png", "error_distribution.png", "predictions.png"}
+FILES = {
+    "comparison.md",
+    "comparison.csv",
+    "comparison_pairs.csv",
+    "differences.png",
+    "learning_curves.png",
+    "error_distribution.png",
+    "predictions.png",
+}
 
 
 def report(folder: Path, output: Path | None = None) -> tuple[int, str]:
@@ -70,7 +78,7 @@ def test_a_picture_of_an_earlier_report_is_removed(three_models: Path) -> None:
 def test_the_same_sweep_gives_the_same_files(three_models: Path, tmp_path: Path) -> None:
     report(three_models, tmp_path / "a")
     report(three_models, tmp_path / "b")
-    for name in ("comparison.md", "comparison.csv"):
+    for name in ("comparison.md", "comparison.csv", "comparison_pairs.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 

@@ -7,15 +7,16 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from fetal_lm.data.records import Record
+from fetal_lm.landmarks import half_turn
 from fetal_lm.report.comparison import Comparison, compare
 from fetal_lm.report.fairness import digest_of_test_set
-from fetal_lm.report.predictions import write_predictions
+from fetal_lm.report.predictions import prediction_table, write_predictions
 from fetal_lm.report.sweep import read_sweep
 
-from .conftest import MakeRun
+from .conftest import HEAD, MakeRun
 
 SQUASH_X = 0.64
 
@@ -59,11 +60,19 @@ def test_a_model_whose_first_job_crashed_keeps_its_place(three_models: Path) -> 
     assert [entry.hypothesis for entry in compare(read_sweep(three_models)).entries] == ["H1", "H2", "H3"]
 
 
-def test_differences_are_paired_by_image(three_models: Path) -> None:
-    differences = comparison_of(three_models).differences
-    # H2 is shifted by 2 px more than H1 on every image, H3 by 4: without noise, however far the images are apart.
-    assert differences["difference_px"].tolist() == pytest.approx([2 * SQUASH_X, 4 * SQUASH_X])
-    assert differences["low"].tolist() == pytest.approx([2 * SQUASH_X, 4 * SQUASH_X])
+def test_what_the_names_cost(tmp_path: Path, make_run: MakeRun) -> None:
+    for seed, turned in ((0, ["b"]), (1, ["b", "c"])):
+        folder = make_run(tmp_path / "s" / str(seed), (0.0, 0.0, 0.0, 0.0), images=list("abcd"), seed=seed)
+        points = np.stack([half_turn(HEAD) if image in turned else HEAD for image in "abcd"])
+        records = [Record(image, f"exam-{image}", (200, 400), HEAD.copy(), 0.5) for image in "abcd"]
+        write_predictions(prediction_table(records, {"heatmap": points}), folder / "predictions.csv")
+    (row,) = comparison_of(tmp_path / "s").table.to_dict("records")
+    # A turn moves the ends of the OFD by 200 px to the side and those of the BPD by 100 px up or down (0.64 and 1.28).
+    one_turn = (200 * 0.64 + 100 * 1.28) / 2
+    assert row["mean_px"] == 0.0
+    assert row["naming_px"] == row["raw_mean_px"] == pytest.approx((0.25 + 0.5) / 2 * one_turn)
+    assert row["half_turned"] == pytest.approx((0.25 + 0.5) / 2)
+    assert 0.0 <= row["naming_px_low"] < row["naming_px"] < row["naming_px_high"] <= one_turn
 
 
 def test_folds_are_pooled_for_each_seed(tmp_path: Path, make_run: MakeRun) -> None:
@@ -114,8 +123,9 @@ def test_what_is_unfair_is_said(tmp_path: Path, make_run: MakeRun, change: dict[
     comparison = comparison_of(tmp_path / "s")
     assert len(comparison.warnings) == 1
     assert comparison.warnings[0].startswith(warning)
-    # Without the same images there is no paired difference.
-    assert len(comparison.differences) == ("images" not in change)
+    # Without the same images there are no pairs.
+    assert bool(len(comparison.pairs.table)) == ("images" not in change)
+    assert bool(comparison.pairs.not_compared) == ("images" in change)
 
 
 def test_a_study_of_the_training_set_may_split_differently(tmp_path: Path, make_run: MakeRun) -> None:
@@ -160,4 +170,5 @@ def test_no_surviving_run_is_an_empty_comparison(three_models: Path) -> None:
     comparison = compare(read_sweep(three_models))
     assert comparison.table.empty
     assert comparison.entries == ()
-    assert isinstance(comparison.differences, pd.DataFrame)
+    assert comparison.pairs.table.empty
+    assert comparison.pairs.not_compared == ()

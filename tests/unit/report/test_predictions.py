@@ -64,6 +64,19 @@ def test_half_turn_is_forgiven_in_order_free_errors_only(make_record: MakeRecord
     assert (row["ofd_1_x"], row["ofd_2_x"]) == (301.0, 101.0)
 
 
+def test_half_turns_are_counted(make_record: MakeRecord) -> None:
+    turned = half_turn(HEAD)
+    silent = np.full((4, 2), np.nan)
+    one_point = np.where(np.arange(4)[:, None] == 0, turned, np.nan)
+    odd = HEAD + np.array([[1 / 3, 0.1], [0.7, 0.2], [0.3, 1 / 7], [0.9, 0.6]])
+    table = table_of(make_record, HEAD, turned, turned + 1.7, odd, silent, one_point)
+    assert image_measures(table)["half_turned"].tolist() == [0, 1, 1, 0, 0, 1]
+    assert summarise(table)["half_turned"] == 0.5
+    # A turn that gains what two sums are rounded by is none.
+    table.loc[3, "raw_error_px_ofd_1"] += 1e-12
+    assert image_measures(table)["half_turned"].iloc[3] == 0
+
+
 def test_swapping_one_pair_alone_is_an_error(make_record: MakeRecord) -> None:
     row = table_of(make_record, HEAD[[1, 0, 2, 3]]).iloc[0]
     assert row["error_mm_ofd_1"] + row["error_mm_bpd_1"] >= 50.0

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fetal_lm.report import wording
+from fetal_lm.report import sections, wording
 from fetal_lm.report.comparison import compare
+from fetal_lm.report.markdown import escape
 from fetal_lm.report.sweep import Problem, read_sweep
-from fetal_lm.report.tables import difference_sentences, escape, markdown, terminal_table, write_csv
+from fetal_lm.report.tables import markdown, terminal_table, write_csv, write_pairs
 
 from .conftest import MakeRun
 
@@ -31,6 +32,16 @@ Test images: 2 for each seed.
 
 """
 
+NAMING = """
+## How much of the error is naming
+
+| Model | Mean px order-free | as named | difference [95 %] | Median px order-free | as named | difference \
+| Half turned, % |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| H1 single_hourglass (heatmap) | 3.20 | 3.20 | 0.00 [0.00, 0.00] (0 %) | 3.20 | 3.20 | 0.00 | 0 |
+
+"""
+
 
 @pytest.fixture
 def small_sweep(tmp_path: Path, make_run: MakeRun) -> Path:
@@ -42,7 +53,8 @@ def small_sweep(tmp_path: Path, make_run: MakeRun) -> Path:
 
 def test_the_page_of_a_small_case(small_sweep: Path) -> None:
     page = markdown(compare(read_sweep(small_sweep)))
-    assert page == SNAPSHOT + "".join(f"- {escape_free}\n" for escape_free in wording.NOTES)
+    notes = "".join(f"- {note}\n" for note in wording.NOTES)
+    assert page == f"{SNAPSHOT}{notes}{NAMING}- {sections.NAMING_NOTE}\n"
 
 
 def test_warnings_and_missing_jobs_come_before_the_table(tmp_path: Path, make_run: MakeRun) -> None:
@@ -50,7 +62,7 @@ def test_warnings_and_missing_jobs_come_before_the_table(tmp_path: Path, make_ru
     make_run(tmp_path / "s" / "1", model="a|b<script>", hypothesis="H9", data="hc18")
     problem = Problem("job|1", tmp_path, "run.log ends with:\n<b>*boom*</b>")
     page = markdown(compare(read_sweep(tmp_path / "s")), [problem])
-    before, table = page.split("| Model |")
+    before, table = page.split("| Model |", 1)
     assert "> **Not a fair comparison.**\n> - Runs are about different data" in before
     assert r"> - job\|1: run.log ends with: / &lt;b&gt;\*boom\*&lt;/b&gt;" in before
     assert r"**H9 a\|b&lt;script&gt; (heatmap)**" in table
@@ -104,22 +116,12 @@ def test_the_csv_holds_full_precision_and_empty_fields_for_nan(tmp_path: Path, m
     assert {"bpd_mae_mm_low", "bpd_mae_mm_high", "undecoded_rate", "train_seconds"} <= set(read.columns)
 
 
-def test_a_difference_is_clear_only_if_its_interval_leaves_zero_out() -> None:
-    differences = pd.DataFrame(
-        [
-            ("A", "B", 1.0, 0.5, 1.5),
-            ("A", "C", 1.0, -0.5, 2.5),
-            ("A", "D", -1.0, -1.5, -0.5),
-            ("A", "E", 1.0, math.nan, math.nan),
-        ],
-        columns=["first", "second", "difference_px", "low", "high"],
-    )
-    assert difference_sentences(differences) == [
-        "B: +1.00 px [+0.50, +1.50], worse than A",
-        "C: +1.00 px [-0.50, +2.50], no clear difference from A",
-        "D: -1.00 px [-1.50, -0.50], better than A",
-        "E: +1.00 px (too few examinations for an interval), no clear difference from A",
-    ]
+def test_the_csv_of_pairs_holds_full_precision(three_models: Path, tmp_path: Path) -> None:
+    comparison = compare(read_sweep(three_models))
+    write_pairs(comparison, tmp_path / "pairs.csv")
+    read = pd.read_csv(tmp_path / "pairs.csv")
+    pd.testing.assert_frame_equal(read, comparison.pairs.table, check_dtype=False, rtol=1e-14)
+    assert len(read) == 4 * 5
 
 
 def test_escaping_leaves_ordinary_names_alone() -> None:
