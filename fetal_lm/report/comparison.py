@@ -16,10 +16,13 @@ from fetal_lm.report.predictions import summarise
 from fetal_lm.report.statistics import averaged_over_seeds, interval_of_mean, spread
 from fetal_lm.report.sweep import Sweep
 
-INTERVAL_FIGURES: Final = ("mean_px", "mean_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
+RELATIVE_FIGURES: Final = ("bpd_nme", "ofd_nme", "bpd_endpoint_nme", "ofd_endpoint_nme")
+"""Errors over the true diameter."""
+
+INTERVAL_FIGURES: Final = ("mean_px", "mean_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm", *RELATIVE_FIGURES)
 """Means over images that get a bootstrap interval."""
 
-SPREAD_FIGURES: Final = ("mean_px", "median_px", "mean_mm", "median_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
+SPREAD_FIGURES: Final = (*INTERVAL_FIGURES, "median_px", "median_mm")
 """Figures that get a standard deviation over seeds."""
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.report import wording
-from fetal_lm.report.comparison import Comparison
+from fetal_lm.report.comparison import RELATIVE_FIGURES, Comparison
 from fetal_lm.report.sweep import Problem
 
 MARKDOWN_COLUMNS: Final = (
@@ -59,7 +59,7 @@ def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
     if rows:
         lines += ["| " + " | ".join(MARKDOWN_COLUMNS) + " |", "| --- |" + " ---: |" * (len(MARKDOWN_COLUMNS) - 1)]
         lines += ["| " + " | ".join(_markdown_cells(row)) + " |" for row in rows]
-        lines += ["", _test_set(rows)]
+        lines += ["", _test_set(rows), "", *_relative_errors(rows)]
     else:
         lines += ["No run finished."]
     if len(comparison.differences):
@@ -129,10 +129,14 @@ def _label(row: Mapping[str, Any]) -> list[str]:
     return [part for part in (row["hypothesis"], row["model"], row["variant"]) if part]
 
 
-def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
+def _markdown_label(row: Mapping[str, Any]) -> str:
     label = escape(" ".join(_label(row))) + f" ({escape(row['branch'])})"
+    return f"**{label}**" if row["primary"] else label
+
+
+def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
     return [
-        f"**{label}**" if row["primary"] else label,
+        _markdown_label(row),
         _with_interval(row, "mean_px"),
         wording.mean_and_spread(row, "median_px"),
         _with_interval(row, "mean_mm"),
@@ -145,6 +149,18 @@ def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
         wording.duration(row["train_seconds"]),
         f"{row['seeds']:.0f}" + (f" x {row['folds']:.0f} folds" if row["folds"] > 1 else ""),
     ]
+
+
+def _relative_errors(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "| Relative error, % | BPD, length | OFD, length | BPD, ends | OFD, ends |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        percent = {name: 100 * row[name] for name in row if name.startswith(RELATIVE_FIGURES)}
+        cells = [_markdown_label(row), *(_with_interval(percent, figure) for figure in RELATIVE_FIGURES)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
 
 
 def _with_interval(row: Mapping[str, Any], figure: str) -> str:
