@@ -17,7 +17,7 @@ ALLOWED = {
     "pytorch_lightning": {"data", "hypotheses", "metrics", "train", "tracking", "callbacks"},
     "torchmetrics": {"metrics", "hypotheses"},
     "hydra": {"train", "sweep"},
-    "omegaconf": {"train", "sweep"},
+    "omegaconf": {"train", "sweep", "data"},
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},
