@@ -54,8 +54,7 @@ def measure(
     predicted_orig = {
         branch: torch.cat([batch[branch] for batch in batches]).double().cpu().numpy() for branch in model.branches
     }
-    tested = [data.records[index] for index in data.split.test]
-    table = prediction_table(tested, predicted_orig)
+    table = prediction_table(data.tested(), predicted_orig)
     write_predictions(table, folder / "predictions.csv")
     by_branch = {branch: table[table["branch"] == branch] for branch in model.branches}
     shown = best_median_worst(by_branch[model.branches[0]].reset_index(drop=True))

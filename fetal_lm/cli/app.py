@@ -84,3 +84,58 @@ def report(
     from fetal_lm.report.command import report_sweep
 
     raise typer.Exit(report_sweep(sweep_dir, output))
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm convert hc18 --root DIR --output mine\n\n"
+    "  fetal-lm convert coco --root DIR --csv annotations.json --keypoints ofd_1=front,ofd_2=back --output mine\n\n"
+    "  fetal-lm convert phantom --set images=20 --output phantoms"
+)
+def convert(
+    source: Annotated[str, typer.Argument(help="What to read: a name in conf/data.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for labels.csv and images.", show_default=False)
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="The source's folder; a phantom has none.", show_default=False)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--csv", help="The source's labels (of coco the JSON).", show_default="its own name")
+    ] = None,
+    keypoints: Annotated[
+        str, typer.Option(help="What coco calls a landmark, as ofd_1=NAME,ofd_2=NAME,...", show_default="as we do")
+    ] = "",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
+    ] = None,
+    copy_images: Annotated[
+        bool, typer.Option("--copy-images", help="Copy the images; else the CSV refers to where they are.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is in the output folder.")] = False,
+) -> None:
+    """Write the labels and images of any source as a folder that data=folder reads.
+
+    Exit code: 0 if it was written; 2 if something is wrong with the source, the options or the output folder.
+    """
+    from fetal_lm.data.convert import convert as write
+    from fetal_lm.data.sources import parsed_options, source_by_name
+
+    chosen: dict[str, Any] = {"root": root, "csv": labels, "keypoints": _pairs(keypoints)}
+    given = parsed_options(options or []) | {key: value for key, value in chosen.items() if value}
+    found = source_by_name(source, **given)
+    written = write(found, output, copy_images=copy_images, force=force)
+    typer.echo(f"{written.labels}: {written.records} images, {written.without_spacing} without a pixel spacing")
+    keep = ""
+    if written.outside:
+        typer.echo(f"{written.outside} of them have points outside the image, which are kept")
+        keep = " data.source.outside=keep"
+    typer.echo(f"Next: python run.py data=folder data.root={output}{keep}")
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`ofd_1=front,ofd_2=back` as a mapping."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if wrong := ["".join(pair) for pair in pairs if not all(map(str.strip, pair))]:
+        raise InputError(f"--keypoints: expected OURS=THEIRS, got {wrong[0]!r}")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -98,6 +99,17 @@ class LandmarkDataModule(pl.LightningDataModule):
     def images(self, indices: Sequence[int]) -> list[np.ndarray]:
         """Grey images at their original size, for pictures."""
         return [self.source.read(self.records[index]) for index in indices]
+
+    def tested(self) -> list[Record]:
+        """The test images' records, their landmarks named as a model is taught to name them (`order`).
+
+        A source may call an end of the BPD 1 on the other side of the OFD than the canonical order does: a prediction
+        in canonical order would then be wrong by the whole diameter.
+        """
+        records = [self.records[index] for index in self.split.test]
+        if self.order == "labelled":
+            return records
+        return [replace(record, points_orig=landmarks.canonical_order(record.points_orig)) for record in records]
 
     def _loader(self, sampler: Sequence[int] | EpochShuffle, *, drop_last: bool = False) -> DataLoader[Any]:
         self.setup()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from fetal_lm.geometry import Size
+
+PARTS: Final = ("train", "val", "test")
+"""What a source can call its own parts; a record without one has the empty text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +25,7 @@ class Record:
         size_orig: (height, width) in original pixels.
         points_orig: `[4, 2]` landmarks (x, y) in original pixels, in the order of `landmarks.NAMES`.
         mm_per_px: pixel spacing; NaN where the source does not give it.
+        part: the part of the source's own split, one of `PARTS`; empty where it has none. Only `splits.by_source` asks.
     """
 
     image: str
@@ -28,6 +33,7 @@ class Record:
     size_orig: Size
     points_orig: Float[np.ndarray, "4 2"]
     mm_per_px: float
+    part: str = ""
 
 
 @runtime_checkable
@@ -57,4 +63,8 @@ class Source(Protocol):
 
     def content_key(self, record: Record) -> str:
         """A digest that changes when the image's content does (not its labels); keys the cache."""
+        ...
+
+    def path(self, record: Record) -> Path | None:
+        """The image's file; None where images are drawn, not read."""
         ...

@@ -1,12 +1,13 @@
 """Which images train, which select and which test.
 
 `by_examination` is the honest split: frames of one examination show the same head and never part. `by_image` is the
-original study's, kept for comparison; `leaking_images` says what it costs. Neither depends on the seed of the training
-or on the order of the records.
+original study's, kept for comparison; `leaking_images` says what it costs. `by_source` keeps a source's own test set,
+so that figures stand beside published ones. None depends on the seed of the training or on the order of the records.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,7 @@ class Split(NamedTuple):
 _PARTS: Final = Split._fields
 
 _THINNING_BLOCK: Final = 20
+_NAMED_AT_MOST: Final = 6
 
 
 def by_examination(
@@ -69,10 +71,7 @@ def by_examination(
     dealt = np.array(_dealt_folds(len(ordered), folds, np.random.default_rng(seed)))
     test = [name for name, dealt_to in zip(ordered, dealt, strict=True) if dealt_to == fold]
     others = [name for name, dealt_to in zip(ordered, dealt, strict=True) if dealt_to != fold]
-    # One from each of equally long runs of neighbours in size.
-    draw = np.random.default_rng([seed, fold])
-    runs = np.array_split(np.arange(len(others)), max(1, round(val_fraction * len(ordered))))
-    val = {others[draw.choice(run)] for run in runs if len(run)}
+    val = _drawn_evenly(others, round(val_fraction * len(ordered)), np.random.default_rng([seed, fold]))
     train = _thinned(
         [name for name in others if name not in val], train_fraction, np.random.default_rng([seed, fold, 1])
     )
@@ -121,6 +120,60 @@ def by_image(
     )
 
 
+def by_source(
+    records: Sequence[Record],
+    *,
+    fold: int,
+    folds: int = 1,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+    allow_leak: bool = False,
+) -> Split:
+    """Keeps the source's own parts; what selects is drawn from its training part unless it has one for that.
+
+    Validation examinations are drawn evenly over the head sizes of the training part, as in `by_examination`.
+
+    Args:
+        records: in any order, each with a `part`.
+        fold: 0; the source has one test set.
+        folds: not used; it stands in the message for another fold.
+        val_fraction: share of the training part's examinations that select, above 0 and below 1; at least one. Not used
+            where the source has a part `val`.
+        seed: of the draw; leave it alone to stay comparable.
+        allow_leak: accepts examinations on both sides of the source's split instead of refusing it.
+
+    Raises:
+        InputError: an option is out of range, a record has no part, an examination is in two parts, or a part is empty.
+    """
+    if fold != 0:
+        raise InputError(
+            f"fold: expected 0, because the source's own split has one test set, got {fold} (of {folds} folds); set "
+            "data.fold=0, or use split=examination"
+        )
+    _check_val_fraction(val_fraction)
+    if unknown := [record.image for record in records if record.part not in _PARTS]:
+        raise InputError(
+            f"split=source: expected every image in one of the source's own parts, but {len(unknown)} of "
+            f"{len(records)} are in none, for example {min(unknown)}; use split=examination, or add parts to the labels"
+        )
+    parts = {part: [index for index, record in enumerate(records) if record.part == part] for part in _PARTS}
+    if not allow_leak:
+        _refuse_leaks({part: {records[index].examination for index in chosen} for part, chosen in parts.items()})
+    if not parts["val"]:
+        members = defaultdict(list)
+        for index in parts["train"]:
+            members[records[index].examination].append(index)
+        size = _mean_sizes(records, members)
+        ordered = sorted(members, key=lambda examination: (size[examination], examination))
+        drawn = _drawn_evenly(ordered, round(val_fraction * len(ordered)), np.random.default_rng(seed))
+        for part, names in (("train", members.keys() - drawn), ("val", drawn)):
+            parts[part] = [index for name in names for index in members[name]]
+    return _checked(
+        *(parts[part] for part in _PARTS),
+        what=f"{len(records)} images in the source's own parts, val_fraction {val_fraction}",
+    )
+
+
 def leaking_images(split: Split, records: Sequence[Record]) -> int:
     """How many validation and test images show an examination that is also trained on; 0 is as it should be."""
     trained = {records[index].examination for index in split.train}
@@ -138,6 +191,10 @@ def _check_options(fold: int, folds: int, val_fraction: float) -> None:
         raise InputError(f"folds: expected at least 2, got {folds}")
     if fold not in range(folds):
         raise InputError(f"fold: expected 0 to {folds - 1}, because there are {folds} folds, got {fold}")
+    _check_val_fraction(val_fraction)
+
+
+def _check_val_fraction(val_fraction: float) -> None:
     if not 0 < val_fraction < 1:
         raise InputError(f"val_fraction: expected a share above 0 and below 1, got {val_fraction}")
 
@@ -150,6 +207,22 @@ def _checked(train: Sequence[int], val: Sequence[int], test: Sequence[int], *, w
             "val_fraction"
         )
     return split
+
+
+def _refuse_leaks(examinations: dict[str, set[str]]) -> None:
+    for first, second in itertools.combinations(examinations, 2):
+        if shared := sorted(examinations[first] & examinations[second]):
+            named = ", ".join(shared[:_NAMED_AT_MOST]) + (", ..." if len(shared) > _NAMED_AT_MOST else "")
+            raise InputError(
+                f"split=source: expected each examination in one of the source's own parts, but {len(shared)} are in "
+                f"{first} and in {second}: {named}; use split=examination, or accept it with split.allow_leak=true"
+            )
+
+
+def _drawn_evenly(ordered: Sequence[str], count: int, generator: np.random.Generator) -> set[str]:
+    """One from each of `count` equally long runs of neighbours, at least one in all."""
+    runs = np.array_split(np.arange(len(ordered)), max(1, count))
+    return {ordered[generator.choice(run)] for run in runs if len(run)}
 
 
 def _mean_sizes(records: Sequence[Record], members: dict[str, list[int]]) -> dict[str, float]:

@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from fetal_lm.geometry import far_side
-from fetal_lm.landmarks import NAMES
+from fetal_lm.landmarks import BPD, NAMES, OFD, matched_order
 
 REFERENCE_SIZE_PX: Final = 256.0
 """Errors in px are those of the frame squashed to this width and height, the original study's unit."""
@@ -75,9 +75,16 @@ def image_measures(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A row per row of `table` (same index): image, examination, mean_px, raw_mean_px, mean_mm, sdr_1mm to sdr_4mm,
-        bpd_mae_mm, ofd_mae_mm, hc_mae_mm, bpd_nme, ofd_nme, undecoded_rate, half_turned (1 where the order-free errors
-        are those of the prediction turned by half, else 0, also where nothing is decoded). The mean of a column, NaN
-        skipped, is the figure of that name in `predictions.summarise`.
+        bpd_mae_mm, ofd_mae_mm, hc_mae_mm, bpd_nme, ofd_nme, bpd_endpoint_nme, ofd_endpoint_nme, undecoded_rate,
+        half_turned (1 where the order-free errors are those of the prediction turned by half, else 0, also where
+        nothing is decoded). The mean of a column, NaN skipped, is the figure of that name in `predictions.summarise`.
+
+        There are two normalised mean errors, both over the true diameter in the original frame. `bpd_nme` is the error
+        of the diameter itself. `bpd_endpoint_nme` is the distance of a diameter's ends from where they should be, mean
+        of the two, order-free as in `mean_mm`. The NME that the Multicentre benchmark (arXiv 2512.16710) gives for
+        BiometryNet is of the second kind (`compute_nme` in lib/core/evaluation.py of its repository): there each
+        diameter's ends may be exchanged, here only those of the whole head at once, so that for the same points this
+        figure is never smaller than theirs. The benchmark leaves out labels with a negative coordinate.
     """
     charges = charged_errors(table)
     measures: dict[str, np.ndarray] = {
@@ -95,9 +102,31 @@ def image_measures(table: pd.DataFrame) -> pd.DataFrame:
     for name in ("bpd", "ofd"):
         # A relative error needs no spacing.
         measures[f"{name}_nme"] = _diameter_error(table, name, "px") / _column(table, f"true_{name}_px")
+    endpoint_error_px = _endpoint_errors(table)
+    for name, ends in (("bpd", BPD), ("ofd", OFD)):
+        error_px = endpoint_error_px[:, list(ends)].mean(axis=1)
+        measures[f"{name}_endpoint_nme"] = error_px / _column(table, f"true_{name}_px")
     measures["undecoded_rate"] = charges.undecoded.mean(axis=1)
     measures["half_turned"] = _half_turned(table)
     return pd.DataFrame({"image": table["image"], "examination": table["examination"], **measures}, index=table.index)
+
+
+def reference_scale(size_orig: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 1 2"]:
+    """What (x, y) in original px are multiplied by to squash frames of (height, width) to 256 x 256.
+
+    Differences only scale with the frame; where the pixel centres lie does not matter.
+    """
+    return np.asarray((REFERENCE_SIZE_PX / size_orig[:, ::-1])[:, None, :])
+
+
+def _endpoint_errors(table: pd.DataFrame) -> np.ndarray:
+    """Order-free distance `[N, 4]` from each true landmark in original px, misses charged."""
+    truth, predicted = (
+        np.stack([_columns(table, f"{prefix}{{}}_{axis}") for axis in "xy"], axis=-1) for prefix in ("true_", "")
+    )
+    squash = reference_scale(table[["height", "width"]].to_numpy(dtype=np.float64))
+    error = np.linalg.norm(matched_order(predicted * squash, truth * squash) / squash - truth, axis=-1)
+    return np.where(np.isnan(error), _farthest_corner(table, None), error)
 
 
 def _diameter_error(table: pd.DataFrame, name: str, unit: str) -> np.ndarray:

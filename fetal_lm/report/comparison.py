@@ -17,10 +17,16 @@ from fetal_lm.report.spread import components, figures_of_runs, spread_over_fold
 from fetal_lm.report.statistics import averaged_over_seeds, interval_of_mean, spread
 from fetal_lm.report.sweep import Sweep
 
-INTERVAL_FIGURES: Final = ("mean_px", "mean_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
-"""Means over images that get a bootstrap interval, and by which pairs are compared."""
+RELATIVE_FIGURES: Final = ("bpd_nme", "ofd_nme", "bpd_endpoint_nme", "ofd_endpoint_nme")
+"""Errors over the true diameter."""
 
-SPREAD_FIGURES: Final = ("mean_px", "median_px", "mean_mm", "median_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
+PAIR_FIGURES: Final = ("mean_px", "mean_mm", "bpd_mae_mm", "ofd_mae_mm", "hc_mae_mm")
+"""Means over images by which pairs are compared."""
+
+INTERVAL_FIGURES: Final = (*PAIR_FIGURES, *RELATIVE_FIGURES)
+"""Means over images that get a bootstrap interval."""
+
+SPREAD_FIGURES: Final = (*INTERVAL_FIGURES, "median_px", "median_mm")
 """Figures that get a standard deviation over seeds and one over folds."""
 
 COMPONENT_FIGURES: Final = ("mean_px", "bpd_mae_mm")
@@ -62,7 +68,7 @@ def compare(sweep: Sweep) -> Comparison:
         for branch in entry.branches
     }
     rows = [_figures(entry, branch, images) for (entry, branch), images in measured.items()]
-    pairs = compare_pairs(entries, measured, INTERVAL_FIGURES)
+    pairs = compare_pairs(entries, measured, PAIR_FIGURES)
     return Comparison(entries, pd.DataFrame(rows), pairs, (*warnings, *unfairness(entries)))
 
 

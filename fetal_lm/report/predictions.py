@@ -20,7 +20,7 @@ from fetal_lm.atomic import atomic_path
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES, matched_order
-from fetal_lm.report.charges import REFERENCE_SIZE_PX, charged_errors, image_measures
+from fetal_lm.report.charges import charged_errors, image_measures, reference_scale
 
 TEXT_COLUMNS: Final = ("image", "examination", "branch")
 FRAME_COLUMNS: Final = ("height", "width", "mm_per_px")
@@ -95,6 +95,7 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
           order-free and raw;
         * mean_mm, median_mm: landmark error, order-free; sdr_1mm to sdr_4mm: share of landmarks at most that far off;
         * bpd_mae_mm, ofd_mae_mm, hc_mae_mm: mean absolute errors; bpd_nme, ofd_nme: mean of absolute error / truth;
+        * bpd_endpoint_nme, ofd_endpoint_nme: mean error of the two ends / true diameter, original frame, order-free;
         * undecoded_rate: share of landmarks without a prediction; half_turned: share of images whose order-free errors
           are those of the prediction turned by half;
         * images, landmarks: how many; images_without_mm: images without a pixel spacing, which are left out of every
@@ -200,8 +201,7 @@ def _branch_table(
     predicted_orig = np.where(np.isfinite(predicted_orig).all(-1, keepdims=True), predicted_orig, np.nan)
     size_orig = np.array([record.size_orig for record in records], dtype=np.float64).reshape(-1, 2)
     mm_per_px = np.array([record.mm_per_px for record in records], dtype=np.float64)
-    # Differences only scale with the frame; where the pixel centres lie does not matter.
-    squash = (REFERENCE_SIZE_PX / size_orig[:, ::-1])[:, None, :]
+    squash = reference_scale(size_orig)
     matched_256 = matched_order(predicted_orig * squash, truth_orig * squash)
     matched_orig = matched_256 / squash
     columns: dict[str, object] = {

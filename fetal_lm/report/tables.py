@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.report import wording
-from fetal_lm.report.comparison import Comparison
+from fetal_lm.report.comparison import RELATIVE_FIGURES, Comparison
 from fetal_lm.report.markdown import escape, table_lines
 from fetal_lm.report.sections import fold_section, naming_section, pair_section
 from fetal_lm.report.sweep import Problem
@@ -64,6 +64,7 @@ def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
     rows = _rows(comparison.table)
     if rows:
         lines += [*table_lines(MARKDOWN_COLUMNS, map(_markdown_cells, rows)), "", _test_set(rows)]
+        lines += ["", *_relative_errors(rows)]
     else:
         lines += ["No run finished."]
     lines += ["", *(f"- {note}" for note in wording.NOTES)]
@@ -105,10 +106,14 @@ def _label(row: Mapping[str, Any]) -> list[str]:
     return [part for part in (row["hypothesis"], row["model"], row["variant"]) if part]
 
 
-def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
+def _markdown_label(row: Mapping[str, Any]) -> str:
     label = escape(" ".join(_label(row))) + f" ({escape(row['branch'])})"
+    return f"**{label}**" if row["primary"] else label
+
+
+def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
     return [
-        f"**{label}**" if row["primary"] else label,
+        _markdown_label(row),
         _with_interval(row, "mean_px"),
         wording.mean_and_spreads(row, "median_px"),
         _with_interval(row, "mean_mm"),
@@ -121,6 +126,15 @@ def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
         wording.duration(row["train_seconds"]),
         f"{row['seeds']:.0f}" + (f" x {row['folds']:.0f} folds" if row["folds"] > 1 else ""),
     ]
+
+
+def _relative_errors(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    header = ("Relative error, %", "BPD, length", "OFD, length", "BPD, ends", "OFD, ends")
+    cells = []
+    for row in rows:
+        percent = {**row, **{name: 100 * row[name] for name in row if name.startswith(RELATIVE_FIGURES)}}
+        cells.append([_markdown_label(row), *(_with_interval(percent, figure) for figure in RELATIVE_FIGURES)])
+    return table_lines(header, cells)
 
 
 def _with_interval(row: Mapping[str, Any], figure: str) -> str:

@@ -15,6 +15,9 @@ NOTES: Final = (
     "its diameter is charged whole. Nothing is dropped.",
     "SDR: share of landmarks at most 1, 2, 3 and 4 mm off. BPD, OFD, HC: mean absolute error. "
     "Training: wall time of one run, on average.",
+    "Relative error, over the true diameter: length is its own error (`bpd_nme`), ends the mean distance of its two "
+    "ends from the true ones (`bpd_endpoint_nme`). Ends is BiometryNet's NME, published as a share ± deviation over "
+    "images.",
 )
 
 

@@ -18,7 +18,7 @@ ALLOWED = {
     "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks"},
     "torchmetrics": {"metrics", "hypotheses"},
     "hydra": {"train", "trained", "sweep"},
-    "omegaconf": {"train", "trained", "sweep"},
+    "omegaconf": {"train", "trained", "sweep", "data"},
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},

@@ -19,6 +19,7 @@ from .test_sweep import inspect
         (["model=unet"], ["unet", "single_hourglass", "stacked_hourglass"]),
         (["codec.decoder=peak"], ["peak", "dark"]),
         (["data.fold=7"], ["fold", "7"]),
+        (["split=source"], ["30 of 30 are in none", "split=examination"]),
         (["image_size=[100,64]"], ["100", "multiples of 64"]),
         (["data.source.images=0"], ["images", "0"]),
         (["ckpt_path=last"], ["last.ckpt", "hydra.run.dir"]),

@@ -2,32 +2,28 @@
 
     image_name, ofd_1_x, ofd_1_y, ofd_2_x, ofd_2_y, bpd_1_x, bpd_1_y, bpd_2_x, bpd_2_y        in original pixels
 
-The labels are passed on as they are, although in the public CSV the names OFD and BPD are exchanged in most rows.
+In the public CSV the names OFD and BPD are exchanged in most rows; unless told, the labels are passed on as they are.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from jaxtyping import UInt8
-from tqdm import tqdm
-
-from fetal_lm import landmarks
-from fetal_lm.data import images
-from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
+from fetal_lm import biometry, landmarks
+from fetal_lm.data.adapters.csv_rows import CsvRow
 from fetal_lm.data.adapters.hc18 import IMAGE_FOLDER, SPACING_CSV, examination, read_spacing
+from fetal_lm.data.adapters.points_csv import PointsCsv
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
 
 LABEL_CSV: Final = "role_challenge_dataset_ground_truth.csv"
-_NAME: Final = "image_name"
-_COORDINATES: Final = tuple(f"{name}_{axis}" for name in landmarks.NAMES for axis in "xy")
 
 
-class Challenge:
+class Challenge(PointsCsv):
     """The challenge's labels as a data source.
 
     Args:
@@ -35,76 +31,48 @@ class Challenge:
             beside them lengths are known in millimetres, else the spacing is NaN, as it is for images not in that CSV.
         csv: the labels; by default `role_challenge_dataset_ground_truth.csv` in `root`.
         outside: what a labelled point outside its image is: an `error`, or something to `keep`.
+        ofd: which pair is the OFD: the one `labelled` so, or the `longest` in original pixels.
 
     Raises:
-        InputError: `outside` is something else.
+        InputError: `outside` or `ofd` is something else.
     """
 
     name = "challenge"
     archive = "hc18"
+    image_column = "image_name"
 
-    def __init__(self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error") -> None:
+    def __init__(
+        self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error", ofd: str = "labelled"
+    ) -> None:
+        if ofd not in ("labelled", "longest"):
+            raise InputError(f"ofd: expected 'labelled' or 'longest', got {ofd!r}")
         self.root = Path(root).expanduser()
-        self.csv = self.root / LABEL_CSV if csv is None else Path(csv).expanduser()
-        if outside not in ("error", "keep"):
-            raise InputError(f"outside: expected 'error' or 'keep', got {outside!r}")
-        self.outside = outside
+        self.ofd = ofd
+        super().__init__(self.root / LABEL_CSV if csv is None else Path(csv).expanduser(), outside=outside)
 
     def records(self) -> list[Record]:
-        """Every labelled image in the CSV's order.
+        """Every labelled image in the CSV's order; see `PointsCsv.records`."""
+        records = super().records()
+        return records if self.ofd == "labelled" else [_longest_is_ofd(record) for record in records]
 
-        Raises:
-            InputError: an image is missing, a label is no number or lies outside its image.
-        """
-        rows = read_rows(self.csv, (_NAME, *_COORDINATES), key=_NAME)
-        spacing_csv = self.root / SPACING_CSV
-        mm_per_px = read_spacing(spacing_csv) if spacing_csv.is_file() else {}
-        # A CSV in which few rows are wrong has many: name them all at once.
-        records, wrong = [], []
-        for image, row in tqdm(rows.items(), desc="reading labels", unit="image", delay=5):
-            record = self._record(row, image, mm_per_px.get(image, math.nan))
-            records.append(record)
-            if self.outside == "error" and (outside := _outside(record)):
-                wrong.append(f"line {row.line} ({image}, {record.size_orig[1]} x {record.size_orig[0]} px): {outside}")
-        if wrong:
-            raise InputError(
-                f"{self.csv}: expected points inside their images, got {len(wrong)} of {len(rows)} rows with points "
-                f"outside; correct them, or keep them with data.source.outside=keep:\n  " + "\n  ".join(wrong)
-            )
-        return records
-
-    def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
-        """The grey image, 0 to 255, of `record.size_orig`."""
-        return images.read_grey(self._folder() / record.image, size_orig=record.size_orig)
-
-    def content_key(self, record: Record) -> str:
-        """SHA-256 of the image file."""
-        return images.digest(self._folder() / record.image)
-
-    def _folder(self) -> Path:
+    def folder(self) -> Path:
+        """`training_set` where there is one, else the root."""
         folder = self.root / IMAGE_FOLDER
         return folder if folder.is_dir() else self.root
 
-    def _record(self, row: CsvRow, image: str, mm_per_px: float) -> Record:
-        path = self._folder() / image
-        if not path.is_file():
-            raise row.error(_NAME, "an image in the folder", str(path), "add the image, or give the folder that has it")
-        points_orig = np.array([row.number(column) for column in _COORDINATES]).reshape(landmarks.COUNT, 2)
-        return Record(
-            image=image,
-            examination=examination(image),
-            size_orig=images.read_size(path),
-            points_orig=points_orig,
-            mm_per_px=mm_per_px,
-        )
+    def examination(self, row: CsvRow) -> str:
+        """The number before the first underscore of the image's name."""
+        return examination(row.text(self.image_column))
+
+    def spacings(self) -> Callable[[CsvRow], float]:
+        """Spacings by image name, from HC18's CSV if it is there."""
+        path = self.root / SPACING_CSV
+        mm_per_px = read_spacing(path) if path.is_file() else {}
+        return lambda row: mm_per_px.get(row.cells[self.image_column], math.nan)
 
 
-def _outside(record: Record) -> str:
-    """The points outside the frame, in words; empty if there are none."""
-    size_xy = np.array(record.size_orig[::-1])
-    inside = np.all((record.points_orig >= -0.5) & (record.points_orig <= size_xy - 0.5), axis=-1).tolist()
-    return ", ".join(
-        f"{name} ({x:g}, {y:g})"
-        for name, (x, y), is_inside in zip(landmarks.NAMES, record.points_orig, inside, strict=True)
-        if not is_inside
-    )
+def _longest_is_ofd(record: Record) -> Record:
+    points = record.points_orig
+    if biometry.bpd(points) <= biometry.ofd(points):
+        return record
+    return replace(record, points_orig=points[[*landmarks.BPD, *landmarks.OFD]])

@@ -86,11 +86,15 @@ class Hc18:
 
     def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
         """The grey image, 0 to 255, of `record.size_orig`."""
-        return images.read_grey(self._folder() / record.image, size_orig=record.size_orig)
+        return images.read_grey(self.path(record), size_orig=record.size_orig)
 
     def content_key(self, record: Record) -> str:
         """SHA-256 of the image file."""
-        return images.digest(self._folder() / record.image)
+        return images.digest(self.path(record))
+
+    def path(self, record: Record) -> Path:
+        """The image's file."""
+        return self._folder() / record.image
 
     def _folder(self) -> Path:
         return self.root / IMAGE_FOLDER

@@ -73,6 +73,9 @@ class Phantom:
         content = f"phantom drawing {DRAWING_VERSION} seed {self._seed} index {self._index(record)}"
         return hashlib.sha256(content.encode()).hexdigest()
 
+    def path(self, record: Record) -> None:
+        """None: a phantom is drawn."""
+
     def _record(self, image: str, index: int) -> Record:
         labelled = head(self._seed, index)
         return Record(

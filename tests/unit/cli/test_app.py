@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,11 +110,82 @@ def test_version() -> None:
     ("statement", "banned"),
     [
         ("import fetal_lm.cli.app", {"numpy", "pandas", "scipy", "matplotlib", "torch"}),
+        ("import fetal_lm.data.convert, fetal_lm.data.sources", {"torch", "hydra", "pandas", "matplotlib"}),
         ("import fetal_lm.report.command", {"torch", "lightning", "pytorch_lightning", "hydra", "matplotlib.pyplot"}),
     ],
-    ids=["cli", "report"],
+    ids=["cli", "convert", "report"],
 )
 def test_what_is_slow_or_forbidden_is_not_imported(statement: str, banned: set[str]) -> None:
     code = f"{statement}; import sys; print(*sorted({banned!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+def invoke_convert(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+def test_a_conversion_exits_with_0_and_says_how_to_read_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke_convert("phantom", "--set", "images=2", "--set", "seed=3", "--output", out)
+    assert result.exit_code == 0, result.output
+    assert f"{out / 'labels.csv'}: 2 images, 0 without a pixel spacing" in result.stdout
+    assert f"python run.py data=folder data.root={out}\n" in result.stdout
+    assert sorted(path.suffix for path in (out / "images").iterdir()) == [".png", ".png"]
+    again = invoke_convert("folder", "--root", out, "--output", tmp_path / "again", "--copy-images")
+    assert again.exit_code == 0, again.output
+    before = (out / "labels.csv").read_bytes()
+    refused = invoke_convert("phantom", "--set", "images=1", "--output", out)
+    assert refused.exit_code == 2
+    assert "is there already" in refused.stderr
+    assert (out / "labels.csv").read_bytes() == before
+    assert invoke_convert("phantom", "--set", "images=1", "--output", out, "--force").exit_code == 0
+    assert len((out / "labels.csv").read_text().splitlines()) == 2
+
+
+def test_coco_is_converted_with_its_own_names(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((54, 80), np.uint8))
+    keypoints = [10, -3, 2, 70, 22, 2, 41, 4, 2, 40, 50, 2]
+    described = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "keypoints": keypoints}],
+        "categories": [{"id": 1, "keypoints": ["front", "back", "bpd_1", "bpd_2"]}],
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(described))
+    arguments = ("coco", "--root", tmp_path, "--csv", tmp_path / "mine.json", "--output", tmp_path / "out")
+    unnamed = invoke_convert(*arguments)
+    assert unnamed.exit_code == 2
+    assert "got front, back, bpd_1, bpd_2" in unnamed.stderr
+    named = (*arguments, "--keypoints", "ofd_1=front, ofd_2=back")
+    outside = invoke_convert(*named)
+    assert outside.exit_code == 2
+    assert "data.source.outside=keep" in outside.stderr
+    result = invoke_convert(*named, "--set", "outside=keep")
+    assert result.exit_code == 0, result.output
+    assert "1 images, 1 without a pixel spacing\n1 of them have points outside" in result.stdout
+    assert "data.source.outside=keep" in result.stdout
+    header, row = (tmp_path / "out" / "labels.csv").read_text().splitlines()
+    assert header.startswith("image,ofd_1_x,ofd_1_y,")
+    assert row == "../a.png,10.0,-3.0,70.0,22.0,41.0,4.0,40.0,50.0,,a.png,"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hc81"], "expected one of challenge, "),
+        (["hc18"], "add --root DIR"),
+        (["hc18", "--root", "nowhere"], "nowhere"),
+        (["phantom", "--root", "nowhere"], "expected options among seed, images, got root"),
+        (["phantom", "--set", "images"], "expected an option as KEY=VALUE, got 'images'"),
+        (["coco", "--root", "nowhere", "--keypoints", "ofd_1"], "expected OURS=THEIRS, got 'ofd_1'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_conversion_of_bad_input_is_one_line_and_exits_with_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = invoke_convert(*arguments, "--output", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -34,6 +34,15 @@ def test_labels_are_kept_as_labelled(make_challenge):
     )
 
 
+def test_the_longest_pair_is_the_ofd_if_wanted(make_challenge):
+    right = "002_HC.png,12,26,70.5,28,41,9,40,46"
+    records = Challenge(make_challenge(HEADER, ROW, right), ofd="longest").records()
+    assert records[0].points_orig.tolist() == [[70.5, 28], [12, 26], [41, 9], [40, 46]]
+    assert records[1].points_orig.tolist() == [[12, 26], [70.5, 28], [41, 9], [40, 46]]
+    with pytest.raises(InputError, match="expected 'labelled' or 'longest', got 'shortest'"):
+        Challenge("anywhere", ofd="shortest")
+
+
 def test_columns_are_found_by_name(make_challenge):
     order = [8, 0, 3, 2, 1, 4, 5, 6, 7]
     shuffled = [",".join(np.array(line.split(","))[order]) + ",0" for line in (HEADER, ROW)]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,17 @@ def test_the_loaders_hold_the_split(cache_dir):
     trained = [index for batch in data.train_dataloader() for index in batch.record.tolist()]
     assert len(trained) == 4  # The last, smaller batch is left out.
     assert set(trained) <= {0, 1, 2, 3, 4}
+
+
+def test_labels_are_tested_under_the_names_that_a_model_is_taught(cache_dir):
+    # The other handedness, as one centre of the Multicentre benchmark has it: the BPD's ends exchanged, the OFD's not.
+    exchanged = [replace(record, points_orig=record.points_orig[[0, 1, 3, 2]]) for record in SOURCE.records()]
+    truth = [SOURCE.records()[index].points_orig for index in SPLIT.test]
+    tested = make(cache_dir, records=exchanged).tested()
+    assert [record.image for record in tested] == [exchanged[index].image for index in SPLIT.test]
+    assert np.array_equal([record.points_orig for record in tested], truth)
+    labelled = make(cache_dir, records=exchanged, order="labelled").tested()
+    assert np.array_equal([record.points_orig[[0, 1, 3, 2]] for record in labelled], truth)
 
 
 def test_fewer_images_than_a_batch_still_train(cache_dir):

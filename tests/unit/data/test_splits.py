@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from fetal_lm.data.adapters.hc18 import Hc18
 from fetal_lm.data.manifest import split_digest
 from fetal_lm.data.records import Record
-from fetal_lm.data.splits import Split, by_examination, by_image, leaking_images, seen_test_images
+from fetal_lm.data.splits import Split, by_examination, by_image, by_source, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
 
 
@@ -226,3 +227,65 @@ def test_real_folds_have_like_sizes(hc18_root):
         assert len(split.test) / len(records) == pytest.approx(0.2, abs=0.02)
         assert abs(ofd_mm[list(split.test)].mean() - ofd_mm.mean()) < 2
         assert len(split.val) > 60
+
+
+def in_parts(records, part_of):
+    return [replace(record, part=part_of(int(record.examination))) for record in records]
+
+
+OWN_PARTS = in_parts(RECORDS, lambda number: "test" if number % 3 == 0 else "train")
+
+
+def test_a_sources_own_test_set_is_kept_and_validation_is_drawn_from_its_training_part():
+    split = by_source(OWN_PARTS, fold=0, folds=5)
+    assert images_of(split.test, OWN_PARTS) == {record.image for record in OWN_PARTS if record.part == "test"}
+    assert sorted((*split.train, *split.val, *split.test)) == list(range(len(OWN_PARTS)))
+    assert leaking_images(split, OWN_PARTS) == 0
+    # Forty examinations train, a tenth of them select: one of each ten neighbours in size.
+    selecting = sorted({int(OWN_PARTS[index].examination) for index in split.val})
+    others = [number for number in range(60) if number % 3]
+    assert [others.index(number) // 10 for number in selecting] == [0, 1, 2, 3]
+    assert by_source(OWN_PARTS, fold=0, val_fraction=0.5).test == split.test
+    assert by_source(OWN_PARTS, fold=0, seed=1).val != split.val
+
+
+def test_the_order_of_the_records_does_not_matter_to_a_sources_own_split():
+    shuffled = [OWN_PARTS[index] for index in np.random.default_rng(0).permutation(len(OWN_PARTS))]
+    assert split_digest(by_source(OWN_PARTS, fold=0), OWN_PARTS) == split_digest(by_source(shuffled, fold=0), shuffled)
+
+
+def test_a_sources_own_validation_part_is_kept():
+    records = in_parts(RECORDS, lambda number: ("train", "val", "test")[number % 3])
+    split = by_source(records, fold=0)
+    assert all({records[index].part for index in getattr(split, part)} == {part} for part in Split._fields)
+
+
+def test_an_examination_on_both_sides_is_refused_by_name_or_accepted():
+    records = [*OWN_PARTS, replace(head("003_9HC.png", "003"), part="train"), replace(head("x", "007"), part="test")]
+    with pytest.raises(InputError, match=r"2 are in train and in test: 003, 007; .*split\.allow_leak=true"):
+        by_source(records, fold=0)
+    split = by_source(records, fold=0, allow_leak=True)
+    assert images_of(split.test, records) == {record.image for record in records if record.part == "test"}
+    assert leaking_images(split, records) > 0
+    parts = in_parts(RECORDS, lambda number: "test" if number < 9 else "train")
+    parts += [replace(record, image=f"again {record.image}", part="val") for record in parts if record.part == "train"]
+    with pytest.raises(InputError, match=r"51 are in train and in val: 009, 010, 011, 012, 013, 014, \.\.\.; "):
+        by_source(parts, fold=0)
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "message"),
+    [
+        (RECORDS, {}, rf"{len(RECORDS)} of {len(RECORDS)} are in none, for example 000_0HC.png"),
+        ([*OWN_PARTS, RECORDS[0]], {}, f"1 of {len(RECORDS) + 1} are in none"),
+        (OWN_PARTS, {"fold": 1, "folds": 5}, r"expected 0, .* got 1 \(of 5 folds\)"),
+        (OWN_PARTS, {"val_fraction": 0.0}, "val_fraction: expected a share"),
+        ([], {}, "leaves train and val and test empty"),
+        (in_parts(RECORDS, lambda _: "train"), {}, "leaves test empty"),
+        (in_parts(RECORDS, lambda number: "test" if number else "train"), {}, "leaves train empty"),
+    ],
+    ids=["no parts", "one without", "fold", "fraction", "nothing", "no test", "one to train"],
+)
+def test_a_sources_own_split_that_cannot_be_is_one_clear_error(records, options, message):
+    with pytest.raises(InputError, match=message):
+        by_source(records, **{"fold": 0, **options})

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from fetal_lm.report import sections, wording
-from fetal_lm.report.comparison import INTERVAL_FIGURES, compare
+from fetal_lm.report.comparison import PAIR_FIGURES, compare
 from fetal_lm.report.pairs import COLUMNS, Pairs, Verdict
 from fetal_lm.report.sections import fold_section, naming_section, pair_section, pair_sentences
 from fetal_lm.report.sweep import read_sweep
@@ -56,7 +56,7 @@ def test_sentences_say_what_is_clear() -> None:
 
 @pytest.mark.parametrize("verdict", get_args(Verdict))
 def test_every_verdict_and_figure_can_be_said(verdict: str) -> None:
-    pairs = pairs_of(*({"figure": figure, "verdict": verdict} for figure in INTERVAL_FIGURES))
+    pairs = pairs_of(*({"figure": figure, "verdict": verdict} for figure in PAIR_FIGURES))
     assert len(pair_sentences(pairs)) == 2
     assert len([line for line in pair_section(pairs) if "| B | A |" in line]) == 5
 

@@ -30,6 +30,11 @@ SNAPSHOT = """\
 
 Test images: 2 for each seed.
 
+| Relative error, % | BPD, length | OFD, length | BPD, ends | OFD, ends |
+| --- | ---: | ---: | ---: | ---: |
+| **H1 single_hourglass (heatmap)** | 0.00 ± 0.00 [0.00, 0.00] | 0.00 ± 0.00 [0.00, 0.00] \
+| 5.00 ± 1.41 [5.00, 5.00] | 2.50 ± 0.71 [2.50, 2.50] |
+
 """
 
 NAMING = """

@@ -1,0 +1,67 @@
+"""Anybody's own images: a folder with one CSV in the columns that this project documents.
+
+    root/labels.csv
+    image                                   required: file, relative to the CSV's folder
+    ofd_1_x, ofd_1_y, ofd_2_x, ofd_2_y      required: ends of the OFD in pixels of that image, centres on integers
+    bpd_1_x, bpd_1_y, bpd_2_x, bpd_2_y      required: ends of the BPD
+    mm_per_px                               optional: pixel spacing; without it lengths are not known in millimetres
+    examination                             optional: whose head it is; frames of one never part in a split
+    part                                    optional: train, val or test, for split=source
+
+`fetal-lm convert` writes this layout from any other source.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fetal_lm.data.adapters.csv_rows import CsvRow
+from fetal_lm.data.adapters.points_csv import COORDINATES, PointsCsv, warn_of_unknown_examinations
+from fetal_lm.data.records import Record
+
+LABEL_CSV: Final = "labels.csv"
+IMAGE, SPACING, EXAMINATION, PART = "image", "mm_per_px", "examination", "part"
+COLUMNS: Final = (IMAGE, *COORDINATES, SPACING, EXAMINATION, PART)
+
+
+class Folder(PointsCsv):
+    """A folder of images with their CSV as a data source.
+
+    Without an examination, in the column or in a row's cell, each image is an examination of its own: nothing else is
+    known of whose head it is. Frames of one head may then part, and a warning says of how many images that is so.
+
+    Args:
+        root: the folder that holds `labels.csv`.
+        csv: the labels; by default `labels.csv` in `root`. Images are relative to its folder.
+        outside: what a labelled point outside its image is: an `error`, or something to `keep`.
+
+    Raises:
+        InputError: `outside` is something else.
+    """
+
+    name = "folder"
+    archive = "folder"
+    image_column = IMAGE
+    optional = (SPACING, EXAMINATION, PART)
+    spacing_column = SPACING
+    part_column = PART
+
+    def __init__(self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error") -> None:
+        super().__init__(
+            Path(root).expanduser() / LABEL_CSV if csv is None else Path(csv).expanduser(), outside=outside
+        )
+
+    def records(self) -> list[Record]:
+        """Every labelled image in the CSV's order; warns of images whose examination is not given."""
+        records = super().records()
+        warn_of_unknown_examinations(self.csv, records)
+        return records
+
+    def folder(self) -> Path:
+        """The CSV's folder."""
+        return self.csv.parent
+
+    def examination(self, row: CsvRow) -> str:
+        """The cell of that column, if there is one."""
+        return row.cells.get(EXAMINATION, "")
