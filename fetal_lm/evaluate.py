@@ -6,10 +6,10 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 
 from fetal_lm.atomic import atomic_path
+from fetal_lm.choices import Images, Seen
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest
 from fetal_lm.data.records import Record, Source
@@ -22,23 +22,6 @@ from fetal_lm.report.sweep import read_sweep
 from fetal_lm.trained import load_run
 
 log = logging.getLogger(__name__)
-
-
-class Images(StrEnum):
-    """Which images of a source are tested."""
-
-    test = "test"
-    """Those that the run tested, looked up by name: the same images under other labels."""
-    all = "all"
-    """Every image of the source."""
-
-
-class Seen(StrEnum):
-    """What becomes of images whose examination the weights were trained or selected on."""
-
-    refuse = "refuse"
-    leave_out = "leave-out"
-    allow = "allow"
 
 
 def evaluate(folder: Path, source: Source, *, images: Images, seen: Seen, output: Path) -> list[RunRow]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from fetal_lm.choices import Images, Seen
 from fetal_lm.errors import InputError
 
 BAD_INPUT = 2
@@ -84,6 +85,49 @@ def report(
     from fetal_lm.report.command import report_sweep
 
     raise typer.Exit(report_sweep(sweep_dir, output))
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm evaluate outputs/original_study/SWEEP --data hc18 --root DIR --seen allow\n\n"
+    "  fetal-lm evaluate RUN --data folder --root DIR --images all --output elsewhere"
+)
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
+    data: Annotated[str, typer.Option(help="What to test on: a name in conf/data.", show_default=False)],
+    root: Annotated[
+        Path | None, typer.Option(help="The source's folder; a phantom has none.", show_default=False)
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
+    ] = None,
+    images: Annotated[
+        Images, typer.Option(help="The run's own test images, looked up by name, or all of the source.")
+    ] = Images.test,
+    seen: Annotated[
+        Seen, typer.Option(help="What to do with examinations that the weights were trained or selected on.")
+    ] = Seen.refuse,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for results.", show_default="RUN/evaluated_on_DATA")
+    ] = None,
+) -> None:
+    """Test a finished run's weights, or a sweep's, on other labels or other images, and compare them.
+
+    Examinations that the weights were trained or selected on are refused; with --seen allow they are tested and the
+    table says how many there are, with --seen leave-out they are left out and counted.
+
+    Exit code: 0 if all were tested; 1 if the comparison lacks something; 2 if something is refused or cannot be read.
+    """
+    from fetal_lm.data.sources import parsed_options, source_by_name
+    from fetal_lm.evaluate import evaluate as test
+    from fetal_lm.measure import silence_lightning
+    from fetal_lm.report.command import report_sweep
+
+    silence_lightning()
+    given = parsed_options(options or []) | ({"root": root} if root else {})
+    output = output or run / f"evaluated_on_{data}"
+    test(run, source_by_name(data, **given), images=images, seen=seen, output=output)
+    raise typer.Exit(report_sweep(output))
 
 
 @app.command(

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fetal_lm"
 FLOORS = (
-    {"errors", "atomic", "landmarks", "geometry", "biometry", "precision", "provenance", "checkpoints"},
+    {"errors", "choices", "atomic", "landmarks", "geometry", "biometry", "precision", "provenance", "checkpoints"},
     {"codecs", "networks", "losses", "metrics", "tracking"},
     {"data", "hypotheses", "report", "callbacks", "sweep"},
     {"measure"},

@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from fetal_lm.choices import Images, Seen
+from fetal_lm.cli.app import app
 from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.errors import InputError
-from fetal_lm.evaluate import Images, Seen, evaluate
+from fetal_lm.evaluate import evaluate
 from fetal_lm.report.predictions import read_predictions
 
 from .conftest import TINY
@@ -73,3 +76,16 @@ def test_a_source_without_the_runs_images_says_what_to_do(run, tmp_path):
 
     with pytest.raises(InputError, match="--images all"):
         evaluate(run, Renamed(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path)
+
+
+def test_the_command_tests_and_compares(run, tmp_path):
+    command = ["evaluate", str(run), "--data", "phantom", "--set", "images=30", "--output", str(tmp_path / "out")]
+    finished = CliRunner().invoke(app, command)
+    assert finished.exit_code == 0, finished.output
+    assert (tmp_path / "out" / "report" / "comparison.md").is_file()
+    refused = CliRunner().invoke(app, [*command, "--images", "all"])
+    assert refused.exit_code == 2
+    assert "--seen leave-out" in refused.output
+    allowed = CliRunner().invoke(app, [*command, "--images", "all", "--seen", "allow"])
+    assert allowed.exit_code == 0
+    assert "23 of the 30 test images" in allowed.output.replace("\n", " ")
