@@ -35,6 +35,7 @@ from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.command import report_sweep
 from fetal_lm.report.row import RunRow, write_row
+from fetal_lm.resume import check_same_configuration
 from fetal_lm.sweep import SweepManifest
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     checkpoint_path = checkpoints.resolve(cfg.ckpt_path, folder)
     if checkpoint_path is not None:
         _check_same_split(split, records, folder)
+        check_same_configuration(folder / "config.yaml", config)
     data = _data_module(cfg, source, records, split)
     model = build_model(cfg)
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}

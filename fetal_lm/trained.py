@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fetal_lm import checkpoints
+from fetal_lm.configuration import read_configuration
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest, read_manifest
@@ -76,13 +77,9 @@ def load_run(folder: Path) -> TrainedRun:
     checkpoint, config = folder / "checkpoints" / "best.ckpt", folder / "config.yaml"
     # A manifest of another run would let trained images pass.
     checkpoints.check(checkpoint, {"model": row.model, "split_digest": manifest.digest})
+    cfg = read_configuration(config)
     try:
-        cfg = OmegaConf.load(config)
-        if not isinstance(cfg, DictConfig):
-            raise InputError(f"{config}: expected the configuration that the run wrote, got a list")
         model = build_model(cfg)
-    except OSError as error:
-        raise InputError(f"{config}: cannot be read ({error.strerror or error}); restore the run's folder") from error
     except (InstantiationException, OmegaConfBaseException, ValueError) as error:
         raise InputError(
             f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"

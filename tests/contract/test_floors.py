@@ -7,10 +7,21 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fetal_lm"
 FLOORS = (
-    {"errors", "choices", "atomic", "landmarks", "geometry", "biometry", "precision", "provenance", "checkpoints"},
+    {
+        "errors",
+        "choices",
+        "configuration",
+        "atomic",
+        "landmarks",
+        "geometry",
+        "biometry",
+        "precision",
+        "provenance",
+        "checkpoints",
+    },
     {"codecs", "networks", "losses", "metrics", "tracking"},
     {"data", "hypotheses", "report", "callbacks", "sweep"},
-    {"measure"},
+    {"measure", "resume"},
     {"train", "trained", "evaluate", "cli"},
 )
 ALLOWED = {
@@ -18,7 +29,7 @@ ALLOWED = {
     "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks"},
     "torchmetrics": {"metrics", "hypotheses"},
     "hydra": {"train", "trained", "sweep"},
-    "omegaconf": {"train", "trained", "sweep", "data"},
+    "omegaconf": {"configuration", "train", "trained", "resume", "sweep", "data"},
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},

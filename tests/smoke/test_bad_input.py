@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from fetal_lm import checkpoints
+
 from .conftest import TINY
 from .test_sweep import inspect
 
@@ -55,6 +57,9 @@ def test_a_run_goes_on_from_its_last_checkpoint(experiment, finished, tmp_path):
     longer = ("optim=adam_plateau", "trainer.max_epochs=2")
     assert experiment(*TINY, *longer, "logger=csv", f"hydra.run.dir={folder}").code == 0
     before = (folder / "history.csv").read_text().splitlines()
+    # The last, whether or not it was the best: in this run it is not.
+    last, best = (checkpoints.read(folder / "checkpoints" / f"{name}.ckpt") for name in ("last", "best"))
+    assert (last["global_step"], best["global_step"]) == (4, 2)
     done = experiment(
         *TINY, *longer[:1], "trainer.max_epochs=4", "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last"
     )
