@@ -84,3 +84,45 @@ def report(
     from fetal_lm.report.command import report_sweep
 
     raise typer.Exit(report_sweep(sweep_dir, output))
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm audit challenge --root DIR --output audit\n\n"
+    "  fetal-lm audit challenge --root DIR --csv labels.csv --output audit --clean\n\n"
+    "  python run.py -m data=challenge data.root=DIR data.source.outside=keep data.fold=0,1,2,3,4\n\n"
+    "  fetal-lm audit challenge --root DIR --output audit --models outputs/FOLDER_OF_THAT_SWEEP"
+)
+def audit(
+    source: Annotated[str, typer.Argument(help="A data source: the name of a file in conf/data.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
+    root: Annotated[Path | None, typer.Option(help="The source's folder.", show_default=False)] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="The labels, if the source takes a CSV.", show_default="the source's usual one")
+    ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Write cleaned.csv too: names put right, suspect rows left out.")
+    ] = False,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SWEEP_DIR",
+            help="A finished sweep over folds, whose predictions are asked too.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Find labels that are wrong: exchanged names, points off the head, impossible shapes, duplicates, leaks.
+
+    Looks at the points and the images alone; needs no reference labels and changes no input. With --models it also asks
+    how far trained models disagree, each only about heads that it was neither trained nor selected on.
+
+    Writes findings.csv (image, row, check, severity, found, fix), rows.csv (image, suspicion from 0 to 1,
+    names_swapped) and worst.png.
+
+    Exit code: 0 if there is no finding but notes; 1 if there is a warning or an error; 2 if the source, its CSV or the
+    sweep cannot be read. A row or an image that cannot be read is a finding.
+    """
+    from fetal_lm.audit.command import audit_source
+    from fetal_lm.cli.sources import auditable_source
+
+    raise typer.Exit(audit_source(auditable_source(source, root, csv), output, clean=clean, models=models))

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "fetal_lm"
 FLOORS = (
     {"errors", "atomic", "landmarks", "geometry", "biometry", "precision", "provenance", "checkpoints"},
     {"codecs", "networks", "losses", "metrics", "tracking"},
-    {"data", "hypotheses", "report", "callbacks", "sweep"},
+    {"data", "hypotheses", "report", "audit", "callbacks", "sweep"},
     {"train", "cli"},
 )
 ALLOWED = {
@@ -17,7 +17,7 @@ ALLOWED = {
     "pytorch_lightning": {"data", "hypotheses", "metrics", "train", "tracking", "callbacks"},
     "torchmetrics": {"metrics", "hypotheses"},
     "hydra": {"train", "sweep"},
-    "omegaconf": {"train", "sweep"},
+    "omegaconf": {"train", "sweep", "cli"},
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},

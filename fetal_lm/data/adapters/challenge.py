@@ -8,6 +8,7 @@ The labels are passed on as they are, although in the public CSV the names OFD a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,16 @@ from tqdm import tqdm
 
 from fetal_lm import landmarks
 from fetal_lm.data import images
-from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
-from fetal_lm.data.adapters.hc18 import IMAGE_FOLDER, SPACING_CSV, examination, read_spacing
+from fetal_lm.data.adapters.csv_rows import CsvRow, count_rows, read_rows, stream_rows
+from fetal_lm.data.adapters.hc18 import (
+    IMAGE_FOLDER,
+    SPACING_CSV,
+    examination,
+    read_spacing,
+    spacing_as_given,
+)
 from fetal_lm.data.records import Record
+from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
 
 LABEL_CSV: Final = "role_challenge_dataset_ground_truth.csv"
@@ -41,6 +49,7 @@ class Challenge:
     """
 
     name = "challenge"
+    columns = (_NAME, *_COORDINATES)
 
     def __init__(self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error") -> None:
         self.root = Path(root).expanduser()
@@ -55,7 +64,7 @@ class Challenge:
         Raises:
             InputError: an image is missing, a label is no number or lies outside its image.
         """
-        rows = read_rows(self.csv, (_NAME, *_COORDINATES), key=_NAME)
+        rows = read_rows(self.csv, self.columns, key=_NAME)
         spacing_csv = self.root / SPACING_CSV
         mm_per_px = read_spacing(spacing_csv) if spacing_csv.is_file() else {}
         # A CSV in which few rows are wrong has many: name them all at once.
@@ -71,6 +80,37 @@ class Challenge:
                 f"outside; correct them, or keep them with data.source.outside=keep:\n  " + "\n  ".join(wrong)
             )
         return records
+
+    def rows(self) -> Iterator[LabelRow]:
+        """Every row of the CSV as it stands; an image need not be there."""
+        spacing_csv = self.root / SPACING_CSV
+        mm_per_px = spacing_as_given(spacing_csv) if spacing_csv.is_file() else {}
+        folder = self._folder()
+        for row in stream_rows(self.csv, self.columns):
+            image = row.cells[_NAME]
+            read = [row.number_or_problem(column) for column in _COORDINATES]
+            problems = row.problems + (() if image else (f"{_NAME}: expected a name, got nothing",))
+            yield LabelRow(
+                image=image,
+                line=row.line,
+                examination=examination(image),
+                part="",
+                path=folder / image if image else None,
+                points_orig=np.array([number for number, _ in read]).reshape(landmarks.COUNT, 2),
+                mm_per_px=mm_per_px.get(image, math.nan),
+                problems=problems + tuple(problem for _, wrong in read for problem in wrong),
+            )
+
+    def row_count(self) -> int:
+        """Lines of the CSV."""
+        return count_rows(self.csv)
+
+    def cells(self, row: LabelRow) -> list[str]:
+        """A row for a corrected CSV."""
+        return [
+            row.image,
+            *(f"{value:g}" if value == round(value, 3) else repr(value) for value in row.points_orig.ravel().tolist()),
+        ]
 
     def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
         """The grey image, 0 to 255, of `record.size_orig`."""
