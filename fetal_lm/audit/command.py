@@ -172,8 +172,8 @@ def _line(line: int) -> str:
 
 def _print_summary(console: Console, rows: int, counts: Counter[str]) -> None:
     table = Table(title=f"{rows} rows audited")
-    for column, justify in (("check", "left"), ("severity", "left"), ("findings", "right"), ("what is wrong", "left")):
-        table.add_column(column, justify=justify, no_wrap=True)
+    for column in ("check", "severity", "findings", "what is wrong"):
+        table.add_column(column, justify="right" if column == "findings" else "left", no_wrap=True)
     for name, check in CHECKS.items():
         if counts[name]:
             table.add_row(name, check.severity, str(counts[name]), check.meaning)

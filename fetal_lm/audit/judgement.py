@@ -143,7 +143,7 @@ def _outside(points_orig: np.ndarray, size_orig: Size, shape: Shape) -> float:
 def _overhang_px(points_orig: np.ndarray, size_orig: Size) -> np.ndarray:
     """How far each point lies outside the frame, whose edges are at -0.5 and width - 0.5."""
     edges = np.array(size_orig[::-1]) - 0.5
-    return np.maximum(np.maximum(-0.5 - points_orig, points_orig - edges), 0).max(axis=-1)
+    return np.asarray(np.maximum(np.maximum(-0.5 - points_orig, points_orig - edges), 0).max(axis=-1))
 
 
 def _outside_words(points_orig: np.ndarray, size_orig: Size) -> str:

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,8 +21,8 @@ from fetal_lm.errors import InputError
 from fetal_lm.landmarks import BPD, OFD
 
 # Okabe-Ito, as in `report.pictures`; the two diameters differ in line and marker too.
-OFD_STYLE: Final = {"color": "#56B4E9", "marker": "o", "ls": "-"}
-BPD_STYLE: Final = {"color": "#E69F00", "marker": "s", "ls": "--"}
+OFD_STYLE: Final[dict[str, Any]] = {"color": "#56B4E9", "marker": "o", "ls": "-"}
+BPD_STYLE: Final[dict[str, Any]] = {"color": "#E69F00", "marker": "s", "ls": "--"}
 COLUMNS: Final = 4
 PANEL_INCHES: Final = (4.0, 3.4)
 DOTS_PER_INCH: Final = 100
@@ -66,10 +66,12 @@ def _draw(axis: Axes, judged: Judgement) -> None:
     axis.imshow(_at_most(image), cmap="gray", vmin=0, vmax=255, extent=_extent(image))
     axis.plot(*points[list(OFD)].T, label="called OFD", ms=5, lw=1.4, **OFD_STYLE)
     axis.plot(*points[list(BPD)].T, label="called BPD", ms=5, lw=1.4, **BPD_STYLE)
-    # Points far outside stay in sight, but must not shrink the image to a dot.
+    # Points just outside are shown; one far away must not shrink the image to a dot.
     height, width = image.shape
-    axis.set_xlim(-0.25 * width, 1.25 * width)
-    axis.set_ylim(1.25 * height, -0.25 * height)
+    known = points[np.isfinite(points).all(axis=-1)]
+    low = np.clip(known.min(axis=0, initial=0), [-width / 4, -height / 4], 0) - 0.5
+    high = np.clip(known.max(axis=0, initial=0), [width, height], [width * 1.25, height * 1.25]) - 0.5
+    axis.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]))
     reasons = ", ".join(dict.fromkeys(finding.check for finding in judged.findings)) or "nothing found"
     where = f"{judged.row.image}, row {judged.row.line}" if judged.row.line else judged.row.image
     caption = f"{where}: suspicion {judged.suspicion:.2f}\n" + textwrap.fill(reasons, CAPTION_WIDTH)
