@@ -19,9 +19,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-COARSE_WIDTH_PX: Final = 96
-FINE_WIDTH_PX: Final = 192
-_SIGMA_PX: Final = {COARSE_WIDTH_PX: 1.5, FINE_WIDTH_PX: 2.0}
+COARSE_SIDE_PX: Final = 96
+FINE_SIDE_PX: Final = 192
+"""Longer side of the images that are searched."""
+
+_SIGMA_PX: Final = {COARSE_SIDE_PX: 1.5, FINE_SIDE_PX: 2.0}
 """Width of the blur: about half of a skull's thickness in images whose depth is set for a head."""
 
 DIRECTIONS: Final = 8
@@ -32,7 +34,7 @@ _STRONG: Final = 1.5
 _DARK_LINE: Final = -0.5
 """Least that a place without a ridge counts: a few shadowed gaps must not undo a skull."""
 
-# Half the geometric mean diameter as a share of the image's width, wider than any of HC18's heads.
+# Half the geometric mean diameter as a share of the image's longer side, beyond any of HC18's heads.
 _SMALLEST_RADIUS: Final = 0.075
 _LARGEST_RADIUS: Final = 0.44
 _RADIUS_STEP: Final = 0.11
@@ -72,13 +74,13 @@ class SkullFinder:
 
     def __init__(self, image: UInt8[np.ndarray, "H W"]) -> None:
         self._image = image
-        self._fine = _ridges(image, FINE_WIDTH_PX)
-        self._scale = FINE_WIDTH_PX / image.shape[1]
+        self._fine = _ridges(image, FINE_SIDE_PX)
+        self._scale = FINE_SIDE_PX / max(image.shape)
 
     def find(self) -> Skulls:
         """The best rings anywhere in the image."""
-        starts = _coarse(_ridges(self._image, COARSE_WIDTH_PX))
-        return self._refined(starts * [*[FINE_WIDTH_PX / COARSE_WIDTH_PX] * 4, 1.0])
+        starts = _coarse(_ridges(self._image, COARSE_SIDE_PX))
+        return self._refined(_scaled(starts, FINE_SIDE_PX / COARSE_SIDE_PX))
 
     def near(self, ellipse: Float[np.ndarray, " 5"]) -> Skulls:
         """The best ring that is nearly the given one.
@@ -86,7 +88,7 @@ class SkullFinder:
         Args:
             ellipse: in original px, as in `Skulls`.
         """
-        return self._refined((ellipse * [*[self._scale] * 4, 1.0])[None])
+        return self._refined(_scaled(ellipse[None], self._scale))
 
     def _refined(self, starts: Float[np.ndarray, "N 5"]) -> Skulls:
         # Fixed, so that an audit of the same rows says the same.
@@ -108,7 +110,7 @@ class SkullFinder:
             evidence = np.where(better, scores[here, winner], evidence)
             spread = spread * _SHRINK
         order = np.argsort(-evidence, kind="stable")
-        return Skulls(best[order] / [*[self._scale] * 4, 1.0], evidence[order])
+        return Skulls(_scaled(best[order], 1 / self._scale), evidence[order])
 
 
 def axis_points(ellipse: Float[np.ndarray, "*N 5"]) -> Float[np.ndarray, "*N 4 2"]:
@@ -140,11 +142,18 @@ def ellipse_of(points: Float[np.ndarray, "4 2"]) -> Float[np.ndarray, " 5"]:
     return np.array([*points.mean(axis=0), np.hypot(*long) / 2, np.hypot(*short) / 2, turn])
 
 
-def _ridges(image: UInt8[np.ndarray, "H W"], width: int) -> Float32[np.ndarray, "directions h w"]:
-    """How strongly a bright line runs across each direction, -0.5 to 1, in an image of `width` px."""
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
+def _scaled(ellipses: Float[np.ndarray, "N 5"], scale: float) -> Float[np.ndarray, "N 5"]:
+    """Ellipses in an image that was resized; pixel centres lie on integers, as in `geometry`."""
+    centres = (ellipses[:, :2] + 0.5) * scale - 0.5
+    return np.concatenate([centres, ellipses[:, 2:4] * scale, ellipses[:, 4:]], axis=1)
+
+
+def _ridges(image: UInt8[np.ndarray, "H W"], side: int) -> Float32[np.ndarray, "directions h w"]:
+    """How strongly a bright line runs across each direction, -0.5 to 1, where the longer side has `side` px."""
+    scale = side / max(image.shape)
+    height, width = (max(1, round(length * scale)) for length in image.shape)
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    sigma = _SIGMA_PX[width]
+    sigma = _SIGMA_PX[side]
     blurred = cv2.GaussianBlur(small, (0, 0), sigma)
     xx = cv2.Sobel(blurred, cv2.CV_32F, 2, 0, ksize=3)
     yy = cv2.Sobel(blurred, cv2.CV_32F, 0, 2, ksize=3)
@@ -165,17 +174,18 @@ def _evidence(ridges: Float32[np.ndarray, "directions h w"], ellipses: Float[np.
     column, row = np.rint(x).astype(np.intp), np.rint(y).astype(np.intp)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     found = ridges[direction, np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
-    size = np.sqrt(np.sqrt(ellipses[:, 2] * ellipses[:, 3]) / width)
+    size = np.sqrt(np.sqrt(ellipses[:, 2] * ellipses[:, 3]) / max(height, width))
     return np.asarray(np.where(inside, found, 0).mean(axis=1, dtype=np.float64) * size)
 
 
 def _coarse(ridges: Float32[np.ndarray, "directions h w"]) -> Float[np.ndarray, "N 5"]:
     """The best place of every shape, the best shapes first; in px of the small image."""
     _, height, width = ridges.shape
-    border = round(_LARGEST_RADIUS * width / np.sqrt(min(_CEPHALIC_INDICES))) + 1
+    side = max(height, width)
+    border = round(_LARGEST_RADIUS * side / np.sqrt(min(_CEPHALIC_INDICES))) + 1
     padded = np.pad(ridges, ((0, 0), (border, border), (border, border)))
     found = []
-    for radius_long, radius_short, turn, columns, rows, directions in _shapes(width):
+    for radius_long, radius_short, turn, columns, rows, directions in _shapes(side):
         total = np.zeros((-(-height // _STRIDE_PX), -(-width // _STRIDE_PX)), np.float32)
         for column, row, direction in zip(columns, rows, directions, strict=True):
             top, left = border + row, border + column
@@ -189,13 +199,13 @@ def _coarse(ridges: Float32[np.ndarray, "directions h w"]) -> Float[np.ndarray, 
 
 
 @cache
-def _shapes(width: int) -> list[tuple[float, float, float, list[int], list[int], list[int]]]:
+def _shapes(side: int) -> list[tuple[float, float, float, list[int], list[int], list[int]]]:
     """Every shape that is tried: radii and turn, and where its perimeter runs around its centre."""
     steps = np.arange(np.log(_SMALLEST_RADIUS), np.log(_LARGEST_RADIUS), _RADIUS_STEP)
     turns = np.pi * np.arange(_TURNS) / _TURNS
     around = 2 * np.pi * (np.arange(_COARSE_POINTS) + 0.5) / _COARSE_POINTS
     shapes = []
-    for radius in (np.exp(steps) * width).tolist():
+    for radius in (np.exp(steps) * side).tolist():
         for index in _CEPHALIC_INDICES:
             for turn in turns.tolist():
                 ellipse = np.array([[0.0, 0.0, radius / index**0.5, radius * index**0.5, turn]])

@@ -58,9 +58,7 @@ def test_figures_are_what_was_done_to_an_ellipse() -> None:
     assert shape_of(skewed).skew_degrees == pytest.approx(30)
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda p: p[0].fill(np.nan), lambda p: p[:2].fill(5.0)], ids=["missing", "no length"]
-)
+@pytest.mark.parametrize(("end", "value"), [(0, np.nan), (slice(2), 5.0)], ids=["missing", "no length"])
 def test_without_two_diameters_a_row_is_as_suspect_as_can_be(end: int | slice, value: float) -> None:
     points = head()
     points[end] = value

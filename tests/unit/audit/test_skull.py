@@ -32,6 +32,22 @@ def test_a_ring_is_found_with_its_place_size_and_turn(centre, radii, degrees) ->
     assert (np.diff(found.evidence) <= 0).all()
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+def test_the_size_and_the_shape_of_the_frame_do_not_matter(factor: int) -> None:
+    image = cv2.resize(ring((150, 130), (100, 80), 20.0), None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    truth = np.array([150.0, 130.0, 100.0, 80.0, np.radians(20.0)])
+    truth[:2] = (truth[:2] + 0.5) * factor - 0.5
+    truth[2:4] *= factor
+    upright = np.ascontiguousarray(image.T)
+    for found, points in (
+        (SkullFinder(image).find(), axis_points(truth)),
+        (SkullFinder(upright).find(), axis_points(truth)[:, ::-1]),
+    ):
+        assert min(distances_px(axis_points(found.ellipses[0]), points, (256, 256))) < 6 * factor
+        # The ring is symmetric, so that its middle has no bias.
+        assert found.ellipses[0][:2] == pytest.approx(points.mean(axis=0), abs=1.5 * factor)
+
+
 def test_the_search_says_the_same_twice() -> None:
     image = ring((150, 130), (100, 80), 20.0)
     first, second = SkullFinder(image).find(), SkullFinder(image).find()
@@ -69,6 +85,11 @@ def test_noise_shows_no_skull(seed: int) -> None:
 
 def test_a_black_image_and_one_of_few_pixels_show_none() -> None:
     points = axis_points(np.array([5.0, 4.0, 3.0, 2.0, 0.0]))
-    for image in (np.zeros(SIZE, np.uint8), np.zeros((1, 1), np.uint8), np.zeros((3, 40), np.uint8)):
+    for image in (
+        np.zeros(SIZE, np.uint8),
+        np.zeros((1, 1), np.uint8),
+        np.zeros((3, 40), np.uint8),
+        np.zeros((9000, 3), np.uint8),
+    ):
         assert view_of(image, points) is None
     assert view_of(ring((150, 130), (100, 80), 20.0), np.full((4, 2), np.nan)) is None
