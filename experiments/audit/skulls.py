@@ -1,7 +1,7 @@
 """How good is the skull search? `python experiments/audit/skulls.py --root DIR`, DIR being HC18 with its outlines.
 
-The ellipse that the search finds in each image, without training or label, is held against the ends of the outline's axes;
-and the outlines themselves are audited, whose every finding is a false one. Distances as in `judge.py`.
+The ellipse that the search finds in each image, without training or label, is held against the ends of the outline's
+axes; and the outlines themselves are audited, whose every finding is a false one. Distances as in `judge.py`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def main(root: Annotated[Path, typer.Option(help="HC18 with its outlines.", show
         if not chosen.any():
             continue
         found, off = np.array(found_px)[chosen], np.array(off_px)[chosen]
+        within = ", ".join(f"{(found <= limit).mean():.1%} within {limit:g} px" for limit in (10.0, GROSS_ERROR_PX))
+        typer.echo(f"{what}, {chosen.sum()}: the skull is found in {within}")
         typer.echo(
-            f"{what}, {chosen.sum()}: found within 10 px {(found <= 10).mean():.1%}, within {GROSS_ERROR_PX:g} px "
-            f"{(found <= GROSS_ERROR_PX).mean():.1%}; of their outlines {(off > GROSS_ERROR_PX).sum()} are said to be off "
-            f"the skull, {np.array(swapped)[chosen].sum()} to have exchanged names, {np.isnan(off).sum()} have no opinion"
+            f"  of their outlines {(off > GROSS_ERROR_PX).sum()} are said to be off the skull, "
+            f"{np.array(swapped)[chosen].sum()} to have exchanged names; {np.isnan(off).sum()} images show no skull"
         )
 
 
