@@ -31,8 +31,8 @@ def distances_px(
 
     Example:
         >>> head = np.array([[0.0, 5.0], [10.0, 5.0], [5.0, 1.0], [5.0, 9.0]])
-        >>> distances_px(head[[3, 2, 0, 1]], head, (256, 256))
-        (6.403124237432849, 0.0)
+        >>> [round(distance, 3) for distance in distances_px(head[[3, 2, 0, 1]], head, (256, 256))]
+        [6.403, 0.0]
     """
     scale = REFERENCE_SIZE_PX / np.array(size_orig[::-1], dtype=np.float64)
     ours, theirs = points_orig * scale, other_orig * scale

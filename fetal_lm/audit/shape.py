@@ -40,8 +40,9 @@ def shape_of(points_orig: Float[np.ndarray, "4 2"]) -> Shape:
         points_orig: in the order of `landmarks.NAMES`, original px.
 
     Example:
-        >>> shape_of(np.array([[0.0, 5.0], [10.0, 5.0], [6.0, 1.0], [6.0, 9.0]]))
-        Shape(ofd_px=10.0, bpd_px=8.0, apart=0.1111111111111111, skew_degrees=0.0, index=0.8, hc_px=28.36166788897448)
+        >>> shape = shape_of(np.array([[0.0, 5.0], [10.0, 5.0], [6.0, 1.0], [6.0, 9.0]]))
+        >>> shape.index, round(shape.apart, 3), shape.skew_degrees, round(shape.hc_px, 3)
+        (0.8, 0.111, 0.0, 28.362)
     """
     # Plain floats: for four points numpy's calls cost twenty times as much, and there may be 100,000 rows.
     points = points_orig.tolist()

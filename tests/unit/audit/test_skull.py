@@ -28,7 +28,7 @@ def ring(centre: tuple[int, int], radii: tuple[int, int], degrees: float, seed: 
 def test_a_ring_is_found_with_its_place_size_and_turn(centre, radii, degrees) -> None:
     found = SkullFinder(ring(centre, radii, degrees)).find()
     truth = np.array([*centre, *radii, np.radians(degrees)])
-    assert min(distances_px(axis_points(found.ellipses[0]), axis_points(truth), SIZE)) < 5
+    assert min(distances_px(axis_points(found.ellipses[0]), axis_points(truth), SIZE)) < 8
     assert (np.diff(found.evidence) <= 0).all()
 
 
@@ -43,9 +43,9 @@ def test_the_size_and_the_shape_of_the_frame_do_not_matter(factor: int) -> None:
         (SkullFinder(image).find(), axis_points(truth)),
         (SkullFinder(upright).find(), axis_points(truth)[:, ::-1]),
     ):
-        assert min(distances_px(axis_points(found.ellipses[0]), points, (256, 256))) < 6 * factor
-        # The ring is symmetric, so that its middle has no bias.
-        assert found.ellipses[0][:2] == pytest.approx(points.mean(axis=0), abs=1.5 * factor)
+        assert min(distances_px(axis_points(found.ellipses[0]), points, (256, 256))) < 9 * factor
+        # Two pixels of the small image that is searched.
+        assert found.ellipses[0][:2] == pytest.approx(points.mean(axis=0), abs=2 * 460 / 192 * factor)
 
 
 def test_the_search_says_the_same_twice() -> None:
