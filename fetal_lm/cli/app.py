@@ -183,3 +183,57 @@ def _pairs(text: str) -> dict[str, str]:
     if wrong := ["".join(pair) for pair in pairs if not all(map(str.strip, pair))]:
         raise InputError(f"--keypoints: expected OURS=THEIRS, got {wrong[0]!r}")
     return {ours.strip(): theirs.strip() for ours, _, theirs in pairs}
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm audit challenge --root DIR --output audit\n\n"
+    "  fetal-lm audit challenge --root DIR --csv labels.csv --output audit --clean\n\n"
+    "  python run.py -m data=challenge data.root=DIR data.source.outside=keep data.fold=0,1,2,3,4\n\n"
+    "  fetal-lm audit challenge --root DIR --output audit --models outputs/FOLDER_OF_THAT_SWEEP"
+)
+def audit(
+    source: Annotated[str, typer.Argument(help="A data source: the name of a file in conf/data.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
+    root: Annotated[Path | None, typer.Option(help="The source's folder.", show_default=False)] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--csv", help="The labels, if the source takes a CSV.", show_default="the source's usual one"),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
+    ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Write cleaned.csv too: names put right, suspect rows left out.")
+    ] = False,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SWEEP_DIR",
+            help="A finished sweep over folds, whose predictions are asked too.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Find labels that are wrong: exchanged names, points off the head, impossible shapes, duplicates, leaks.
+
+    Looks at the points and the images alone; needs no reference labels and changes no input. With --models it also asks
+    how far trained models disagree, each only about heads that it was neither trained nor selected on.
+
+    Writes findings.csv (image, row, check, severity, found, fix), rows.csv (image, suspicion from 0 to 1,
+    names_swapped) and worst.png.
+
+    Exit code: 0 if there is no finding but notes; 1 if there is a warning or an error; 2 if the source, its CSV or the
+    sweep cannot be read. A row or an image that cannot be read is a finding.
+    """
+    from fetal_lm.audit.command import audit_source
+    from fetal_lm.data.rows import Auditable
+    from fetal_lm.data.sources import parsed_options, source_by_name
+
+    chosen = {key: value for key, value in (("root", root), ("csv", labels)) if value}
+    found = source_by_name(source, **(parsed_options(options or []) | chosen))
+    if not isinstance(found, Auditable):
+        raise InputError(
+            f"source {source}: it gives no rows to audit; audit what fetal-lm convert makes of it"
+        )
+    raise typer.Exit(audit_source(found, output, clean=clean, models=models))

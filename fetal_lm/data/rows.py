@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class LabelRow:
             no number.
         mm_per_px: pixel spacing as the row gives it, plausible or not; NaN where it gives none.
         problems: what is wrong with the row itself (text in a number, a missing cell), in words.
+        draw: makes the grey image, 0 to 255, of a row without a file; None where there is one, or no image at all.
     """
 
     image: str
@@ -35,6 +36,7 @@ class LabelRow:
     points_orig: Float[np.ndarray, "4 2"]
     mm_per_px: float
     problems: tuple[str, ...] = ()
+    draw: Callable[[], UInt8[np.ndarray, "H W"]] | None = None
 
 
 @runtime_checkable
@@ -49,4 +51,30 @@ class Auditable(Protocol):
         Raises:
             InputError: the file is missing, is no CSV or lacks a column. A bad row is no error: `problems` says it.
         """
+        ...
+
+
+@runtime_checkable
+class Countable(Protocol):
+    """A source that knows beforehand how many rows it has."""
+
+    def row_count(self) -> int:
+        """About how many rows `rows` yields, without reading them; for a progress bar."""
+        ...
+
+
+@runtime_checkable
+class Rewritable(Protocol):
+    """A source whose labels are one CSV, so that a corrected copy of it can be written.
+
+    Attributes:
+        csv: the labels' file.
+        columns: the columns of the copy.
+    """
+
+    csv: Path
+    columns: Sequence[str]
+
+    def cells(self, row: LabelRow) -> list[str]:
+        """A row in the order of `columns`."""
         ...

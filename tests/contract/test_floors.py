@@ -20,7 +20,7 @@ FLOORS = (
         "checkpoints",
     },
     {"codecs", "networks", "losses", "metrics", "tracking"},
-    {"data", "hypotheses", "report", "callbacks", "sweep"},
+    {"data", "hypotheses", "report", "audit", "callbacks", "sweep"},
     {"measure", "resume"},
     {"train", "trained", "evaluate", "cli"},
 )

@@ -15,9 +15,10 @@ from typing import Final
 
 from fetal_lm import biometry, landmarks
 from fetal_lm.data.adapters.csv_rows import CsvRow
-from fetal_lm.data.adapters.hc18 import IMAGE_FOLDER, SPACING_CSV, examination, read_spacing
-from fetal_lm.data.adapters.points_csv import PointsCsv
+from fetal_lm.data.adapters.hc18 import IMAGE_FOLDER, SPACING_CSV, examination, read_spacing, spacing_as_given
+from fetal_lm.data.adapters.points_csv import COORDINATES, PointsCsv, point_cells
 from fetal_lm.data.records import Record
+from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
 
 LABEL_CSV: Final = "role_challenge_dataset_ground_truth.csv"
@@ -40,6 +41,7 @@ class Challenge(PointsCsv):
     name = "challenge"
     archive = "hc18"
     image_column = "image_name"
+    columns = ("image_name", *COORDINATES)
 
     def __init__(
         self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error", ofd: str = "labelled"
@@ -69,6 +71,16 @@ class Challenge(PointsCsv):
         path = self.root / SPACING_CSV
         mm_per_px = read_spacing(path) if path.is_file() else {}
         return lambda row: mm_per_px.get(row.cells[self.image_column], math.nan)
+
+    def spacings_as_given(self) -> Callable[[CsvRow], float]:
+        """The same, plausible or not."""
+        path = self.root / SPACING_CSV
+        mm_per_px = spacing_as_given(path) if path.is_file() else {}
+        return lambda row: mm_per_px.get(row.cells[self.image_column], math.nan)
+
+    def cells(self, row: LabelRow) -> list[str]:
+        """A row for a corrected CSV."""
+        return [row.image, *point_cells(row)]
 
 
 def _longest_is_ofd(record: Record) -> Record:

@@ -13,12 +13,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
 from fetal_lm.data.adapters.csv_rows import CsvRow
-from fetal_lm.data.adapters.points_csv import COORDINATES, PointsCsv, warn_of_unknown_examinations
+from fetal_lm.data.adapters.points_csv import COORDINATES, PointsCsv, point_cells, warn_of_unknown_examinations
 from fetal_lm.data.records import Record
+from fetal_lm.data.rows import LabelRow
 
 LABEL_CSV: Final = "labels.csv"
 IMAGE, SPACING, EXAMINATION, PART = "image", "mm_per_px", "examination", "part"
@@ -43,6 +45,7 @@ class Folder(PointsCsv):
     name = "folder"
     archive = "folder"
     image_column = IMAGE
+    columns = COLUMNS
     optional = (SPACING, EXAMINATION, PART)
     spacing_column = SPACING
     part_column = PART
@@ -65,3 +68,8 @@ class Folder(PointsCsv):
     def examination(self, row: CsvRow) -> str:
         """The cell of that column, if there is one."""
         return row.cells.get(EXAMINATION, "")
+
+    def cells(self, row: LabelRow) -> list[str]:
+        """A row for a corrected CSV."""
+        spacing = f"{row.mm_per_px!r}" if math.isfinite(row.mm_per_px) else ""
+        return [row.image, *point_cells(row), spacing, row.examination, row.part]

@@ -14,6 +14,7 @@ so that nothing is kept between runs.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +24,9 @@ from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from fetal_lm.data import images
-from fetal_lm.data.adapters.csv_rows import read_rows
+from fetal_lm.data.adapters.csv_rows import count_rows, read_rows, stream_rows
 from fetal_lm.data.records import Record
+from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import canonical_order
 
@@ -64,11 +66,7 @@ class Hc18:
         """
         mm_per_px = read_spacing(self.root / SPACING_CSV)
         folder = self._folder()
-        found = {
-            path.name
-            for path in folder.glob("*.png")
-            if not path.name.startswith(".") and not path.stem.endswith(_OUTLINE_SUFFIX)
-        }
+        found = self._found()
         where = f"{folder} and {SPACING_CSV}"
         if missing := sorted(mm_per_px.keys() - found):
             raise InputError(
@@ -83,6 +81,22 @@ class Hc18:
             self._record(image, spacing)
             for image, spacing in tqdm(wanted.items(), desc="reading outlines", unit="outline", delay=5)
         ]
+
+    def rows(self) -> Iterator[LabelRow]:
+        """Every row of the CSV, then every image that it lacks; what is wrong with an outline is a row's problem."""
+        found = self._found()
+        for row in stream_rows(self.root / SPACING_CSV, (_NAME, _SPACING)):
+            image = row.cells[_NAME]
+            mm_per_px, wrong = row.number_or_problem(_SPACING)
+            problems = row.problems + wrong + (() if image else (f"{_NAME}: expected a name, got nothing",))
+            found.discard(image)
+            yield self._row(image, row.line, mm_per_px, problems)
+        for image in sorted(found):
+            yield self._row(image, 0, math.nan, (f"the image has no row in {SPACING_CSV}",))
+
+    def row_count(self) -> int:
+        """Lines of the CSV."""
+        return count_rows(self.root / SPACING_CSV)
 
     def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
         """The grey image, 0 to 255, of `record.size_orig`."""
@@ -108,10 +122,31 @@ class Hc18:
             )
         return {image: spacing for image, spacing in mm_per_px.items() if image in names}
 
+    def _found(self) -> set[str]:
+        """Names of the images in the folder, outlines left out."""
+        return {
+            path.name
+            for path in self._folder().glob("*.png")
+            if not path.name.startswith(".") and not path.stem.endswith(_OUTLINE_SUFFIX)
+        }
+
+    def _row(self, image: str, line: int, mm_per_px: float, problems: tuple[str, ...]) -> LabelRow:
+        path = self._folder() / image if image else None
+        points_orig = np.full((4, 2), math.nan)
+        if path is not None and path.is_file():
+            outline = _outline(path)
+            try:
+                points_orig = axis_ends(images.read_grey(outline))
+            except NoEllipseError as error:
+                problems += (f"{outline.name}: expected one ellipse drawn as a ring on black, but {error}",)
+            except InputError as error:
+                problems += (str(error),)
+        return LabelRow(image, line, examination(image), "", path, points_orig, mm_per_px, problems)
+
     def _record(self, image: str, mm_per_px: float) -> Record:
         path = self._folder() / image
         size_orig = images.read_size(path)
-        outline = path.with_name(f"{path.stem}{_OUTLINE_SUFFIX}{path.suffix}")
+        outline = _outline(path)
         try:
             points_orig = axis_ends(images.read_grey(outline, size_orig=size_orig))
         except NoEllipseError as error:
@@ -194,6 +229,20 @@ def read_spacing(path: Path) -> dict[str, float]:
         if spacing[image] <= 0:
             raise row.error(_SPACING, "millimetres per pixel above 0", row.text(_SPACING), "correct the cell")
     return spacing
+
+
+def spacing_as_given(path: Path) -> dict[str, float]:
+    """Millimetres per pixel by image name, plausible or not; NaN where a cell is no number.
+
+    Raises:
+        InputError: the CSV is missing or empty or lacks a column.
+    """
+    rows = stream_rows(path, (_NAME, _SPACING))
+    return {row.cells[_NAME]: row.number_or_problem(_SPACING)[0] for row in rows}
+
+
+def _outline(path: Path) -> Path:
+    return path.with_name(f"{path.stem}{_OUTLINE_SUFFIX}{path.suffix}")
 
 
 def _distance_along_ray(offsets: Float[np.ndarray, "N 2"], radii: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " N"]:

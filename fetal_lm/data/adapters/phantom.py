@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -11,6 +13,7 @@ from jaxtyping import UInt8
 from fetal_lm.data.phantom.drawing import DRAWING_VERSION, draw
 from fetal_lm.data.phantom.head import SIZE_ORIG, examination_and_frame, head
 from fetal_lm.data.records import Record
+from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
 
 _SEEDS: Final = 2**32
@@ -55,6 +58,25 @@ class Phantom:
     def records(self) -> list[Record]:
         """Every image's labels, in the order of the index; thousands a second, nothing is drawn."""
         return [self._record(image, index) for image, index in self._index_by_image.items()]
+
+    def rows(self) -> Iterator[LabelRow]:
+        """Every image's labels as `records` gives them; there is no file to have a line in."""
+        for image, index in self._index_by_image.items():
+            record = self._record(image, index)
+            yield LabelRow(
+                image=image,
+                line=0,
+                examination=record.examination,
+                part="",
+                path=None,
+                points_orig=record.points_orig,
+                mm_per_px=record.mm_per_px,
+                draw=partial(draw, self._seed, index),
+            )
+
+    def row_count(self) -> int:
+        """How many images there are."""
+        return len(self._index_by_image)
 
     def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
         """Draws the image, grey, 0 to 255.

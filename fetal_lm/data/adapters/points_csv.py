@@ -9,7 +9,7 @@ import csv
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from fetal_lm import landmarks
 from fetal_lm.data import images
-from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
+from fetal_lm.data.adapters.csv_rows import CsvRow, count_rows, read_rows, stream_rows
 from fetal_lm.data.records import PARTS, Record
 from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
@@ -73,6 +73,10 @@ class PointsCsv(ABC):
         """Gets ready to tell millimetres per pixel, then tells it row by row: NaN where there is none, unchecked."""
         return lambda row: row.number(self.spacing_column) if row.cells.get(self.spacing_column) else math.nan
 
+    def spacings_as_given(self) -> Callable[[CsvRow], float]:
+        """The same, plausible or not."""
+        return self.spacings()
+
     def records(self) -> list[Record]:
         """Every labelled image in the CSV's order.
 
@@ -102,20 +106,25 @@ class PointsCsv(ABC):
         Raises:
             InputError: the file is missing, is no CSV or lacks a column. A bad row is no error: `problems` says it.
         """
-        mm_per_px = self.spacings()
-        for row, problems in stream(self.csv, (self.image_column, *COORDINATES, *self.required)):
-            points = [_tried(row.number, column, math.nan, row, problems) for column in COORDINATES]
+        mm_per_px = self.spacings_as_given()
+        for row in stream_rows(self.csv, (self.image_column, *COORDINATES, *self.required)):
+            read = [row.number_or_problem(column) for column in COORDINATES]
+            problems = [*row.problems, *(problem for _, wrong in read for problem in wrong)]
             image = _tried(row.text, self.image_column, "", row, problems)
             yield LabelRow(
                 image=image,
                 line=row.line,
-                examination=_tried(self.examination, row, "", row, problems),
+                examination=_tried(self.examination, row, "", row, problems) if image else "",
                 part=_tried(self._part, row, "", row, problems),
-                path=self.folder() / image,
-                points_orig=np.array(points).reshape(landmarks.COUNT, 2),
+                path=self.folder() / image if image else None,
+                points_orig=np.array([number for number, _ in read]).reshape(landmarks.COUNT, 2),
                 mm_per_px=_tried(mm_per_px, row, math.nan, row, problems),
                 problems=tuple(problems),
             )
+
+    def row_count(self) -> int:
+        """Lines of the CSV."""
+        return count_rows(self.csv)
 
     def read(self, record: Record) -> UInt8[np.ndarray, "H W"]:
         """The grey image, 0 to 255, of `record.size_orig`."""
@@ -200,39 +209,9 @@ def warn_of_unknown_examinations(labels: Path, records: Collection[Record]) -> N
         )  # fmt: skip
 
 
-def stream(path: Path, columns: Sequence[str]) -> Iterator[tuple[CsvRow, list[str]]]:
-    """Reads a CSV row by row and forgives the rows.
-
-    Args:
-        path: comma-separated, UTF-8 with or without a byte order mark.
-        columns: names that the header must contain.
-
-    Yields:
-        Each row, its cells stripped and missing ones empty, and what is wrong with its length, in words.
-
-    Raises:
-        InputError: the file is missing, is no CSV or lacks a column.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, skipinitialspace=True, strict=True)
-            header = [name.strip() for name in reader.fieldnames or ()]
-            if missing := [column for column in columns if column not in header]:
-                raise InputError(f"{path}: expected the columns {', '.join(map(repr, missing))} in the first line too")
-            reader.fieldnames = header
-            for cells in reader:
-                # DictReader keeps surplus cells under None and gives None for missing ones.
-                surplus = cells.pop(None, ())
-                count = sum(cell is not None for cell in cells.values()) + len(surplus)
-                wrong = [f"expected {len(header)} cells as in the first line, got {count}"]
-                stripped = {name: (cell or "").strip() for name, cell in cells.items()}
-                yield CsvRow(path, reader.line_num, stripped), wrong if count != len(header) else []
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); check the folder that you gave"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: expected a CSV in UTF-8, but {error}; save it as a comma-separated CSV") from error
+def point_cells(row: LabelRow) -> list[str]:
+    """The eight coordinates of a row for a corrected CSV, short where they are round."""
+    return [f"{value:g}" if value == round(value, 3) else repr(value) for value in row.points_orig.ravel().tolist()]
 
 
 def _header(path: Path) -> list[str]:

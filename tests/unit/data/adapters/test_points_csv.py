@@ -150,8 +150,8 @@ def test_whose_head_a_row_of_the_benchmark_shows(subject_id, image, expected):
 
 
 BAD_CELLS = {
-    "text": ({"bpd_1_x": "left"}, "line 3, column 'bpd_1_x': expected a finite number, got 'left'"),
-    "nan": ({"bpd_1_x": "nan"}, "line 3, column 'bpd_1_x': expected a finite number, got 'nan'"),
+    "text": ({"bpd_1_x": "left"}, "line 3, bpd_1_x: expected a finite number, got 'left'"),
+    "nan": ({"bpd_1_x": "nan"}, "line 3, bpd_1_x: expected a finite number, got 'nan'"),
     "nothing": ({"ofd_2_y": ""}, "line 3, column 'ofd_2_y': expected a value, got nothing"),
     "outside": ({"ofd_2_x": "79.6"}, r"got 1 of 2 rows with points outside.*\n  line 3 \(b.png, 80 x 54 px\): ofd_2"),
 }
@@ -250,7 +250,7 @@ def test_rows_are_passed_on_unchecked_with_what_is_wrong(write, kind):
     assert bad.points_orig[2, 1] == 4
     assert (bad.mm_per_px, bad.part) == (-2, "")
     assert len(bad.problems) == 2
-    assert bad.problems[0].startswith("column 'bpd_1_x': expected a finite number, got 'left'")
+    assert bad.problems[0].startswith("bpd_1_x: expected a finite number, got 'left'")
     assert "got 'Dev'" in bad.problems[1]
     assert (gone.points_orig[0, 0], gone.problems) == (-500, ())
     assert math.isnan(gone.mm_per_px)

@@ -1,0 +1,66 @@
+"""A corrected copy of a source's labels: names put right, canonical order, what is suspect left out and counted."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections import Counter
+from typing import IO, Final
+
+import numpy as np
+
+from fetal_lm.audit.findings import Severity
+from fetal_lm.audit.judgement import Judgement
+from fetal_lm.data.rows import Rewritable
+from fetal_lm.landmarks import BPD, OFD, canonical_order
+
+FILE_NAME: Final = "cleaned.csv"
+LARGEST_SUSPICION: Final = 0.5
+"""Rows above it are left out, as are rows with a finding of severity `error`."""
+
+
+class CleanedCopy:
+    """Writes rows of a source, corrected, in the source's own columns.
+
+    Args:
+        source: whose rows they are.
+        handle: an open text file.
+
+    Attributes:
+        counts: what was done to how many rows, in words.
+    """
+
+    def __init__(self, source: Rewritable, handle: IO[str]) -> None:
+        self._source = source
+        self._writer = csv.writer(handle, lineterminator="\n")
+        self._writer.writerow(source.columns)
+        self.counts: Counter[str] = Counter(
+            {
+                "rows written": 0,
+                "rows written with OFD and BPD exchanged": 0,
+                "rows written with their ends in another order": 0,
+                "rows written with a point outside the image (read them with data.source.outside=keep)": 0,
+                f"rows left out, suspicion above {LARGEST_SUSPICION}": 0,
+                "rows left out, an error was found": 0,
+            }
+        )
+
+    def add(self, judged: Judgement) -> None:
+        """Writes a row or counts why not."""
+        if any(finding.severity is Severity.ERROR for finding in judged.findings):
+            self.counts["rows left out, an error was found"] += 1
+            return
+        if judged.suspicion > LARGEST_SUSPICION:
+            self.counts[f"rows left out, suspicion above {LARGEST_SUSPICION}"] += 1
+            return
+        points = judged.row.points_orig
+        if judged.names_swapped:
+            points = points[[*BPD, *OFD]]
+            self.counts["rows written with OFD and BPD exchanged"] += 1
+        ordered = canonical_order(points)
+        if not np.array_equal(ordered, points):
+            self.counts["rows written with their ends in another order"] += 1
+        if any(finding.check == "off_image" for finding in judged.findings):
+            self.counts["rows written with a point outside the image (read them with data.source.outside=keep)"] += 1
+        self._writer.writerow(self._source.cells(dataclasses.replace(judged.row, points_orig=ordered)))
+        self.counts["rows written"] += 1

@@ -1,0 +1,148 @@
+"""What trained models say about a head that they never saw: the second stage of an audit.
+
+The predictions are those that finished runs wrote for their test images. A run may speak about a row only if none of
+its training and validation images is of the row's examination: a model repeats the labels that it was fitted or
+selected on, wrong ones too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from fetal_lm.audit.distance import distances_px
+from fetal_lm.data.rows import LabelRow
+from fetal_lm.errors import InputError
+from fetal_lm.geometry import Size
+from fetal_lm.report.predictions import POINT_COLUMNS
+from fetal_lm.report.sweep import read_sweep
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Models against one row.
+
+    Attributes:
+        distance_px: median over the runs of the mean distance of the row's four points from the prediction, ends and
+            names left aside, in px of the frame squashed to 256 x 256.
+        names_swapped: whether the row fits the predictions better with OFD and BPD exchanged, by most runs.
+        runs: how many runs spoke.
+    """
+
+    distance_px: float
+    names_swapped: bool
+    runs: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    run: int
+    points_orig: Float[np.ndarray, "4 2"]
+    size_orig: Size
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What a run was fitted or selected on."""
+
+    images: frozenset[str]
+    examinations: frozenset[str]
+
+
+@dataclass(eq=False)
+class CrossFitted:
+    """Predictions of finished runs, each used only where its run knows nothing about the head.
+
+    Attributes:
+        runs: names of the runs that were read.
+        problems: runs that could not be read, and why.
+        refused: predictions asked for whose run had seen the examination; they were not used.
+        undecoded: predictions asked for that lack a landmark; they were not used.
+        rows: rows that at least one run spoke about.
+    """
+
+    runs: list[str]
+    problems: list[str]
+    _predictions: dict[str, list[_Prediction]]
+    _seen: list[_Seen]
+    refused: int = field(default=0, init=False)
+    undecoded: int = field(default=0, init=False)
+    rows: int = field(default=0, init=False)
+
+    def disagreement(self, row: LabelRow) -> Disagreement | None:
+        """Compares a row with the runs that never saw its head; None if there is none, or a point is missing."""
+        if not np.isfinite(row.points_orig).all():
+            return None
+        as_named, exchanged = [], []
+        for prediction in self._predictions.get(row.image, ()):
+            seen = self._seen[prediction.run]
+            if row.image in seen.images or row.examination in seen.examinations:
+                self.refused += 1
+                continue
+            if not np.isfinite(prediction.points_orig).all():
+                self.undecoded += 1
+                continue
+            named, other = distances_px(row.points_orig, prediction.points_orig, prediction.size_orig)
+            as_named.append(named)
+            exchanged.append(other)
+        if not as_named:
+            return None
+        self.rows += 1
+        nearest = np.minimum(as_named, exchanged)
+        swapped = float(np.median(np.array(exchanged) - np.array(as_named))) < 0
+        return Disagreement(float(np.median(nearest)), swapped, len(as_named))
+
+
+def read_cross_fitted(folder: Path) -> CrossFitted:
+    """Reads the predictions of a sweep's finished runs, of their primary branch, and what each run was trained on.
+
+    Args:
+        folder: of a sweep over folds, or of a single run.
+
+    Raises:
+        InputError: there is no run in the folder, or none with predictions and a split that can be read.
+    """
+    sweep = read_sweep(folder)
+    problems = [f"{problem.name}: {problem.reason}" for problem in sweep.problems if problem.fatal]
+    predictions: dict[str, list[_Prediction]] = defaultdict(list)
+    seen: list[_Seen] = []
+    names: list[str] = []
+    for run in sweep.runs:
+        try:
+            knows = _read_seen(run.folder / "split.json")
+        except InputError as error:
+            problems.append(f"{run.name}: {error}")
+            continue
+        table = run.predictions[run.predictions["branch"] == run.row.primary_branch]
+        points = table[list(POINT_COLUMNS)].to_numpy(dtype=np.float64).reshape(-1, 4, 2)
+        sizes = table[["height", "width"]].to_numpy(dtype=np.float64)
+        for image, points_orig, (height, width) in zip(table["image"], points, sizes.tolist(), strict=True):
+            predictions[str(image)].append(_Prediction(len(names), points_orig, (int(height), int(width))))
+        names.append(run.name)
+        seen.append(knows)
+    if not names:
+        raise InputError(
+            f"{folder}: expected at least one finished run with predictions.csv and split.json, got none:\n  "
+            + "\n  ".join(problems)
+        )
+    return CrossFitted(names, problems, dict(predictions), seen)
+
+
+def _read_seen(path: Path) -> _Seen:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        parts = [content["train"], content["val"]]
+        images = frozenset(str(image) for part in parts for image in part)
+        examinations = frozenset(str(examination) for part in parts for examination in part.values())
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); nobody knows what it trained on"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: expected a split as a run writes it, but {error!r}; train this run again") from error
+    return _Seen(images, examinations)

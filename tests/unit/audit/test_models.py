@@ -1,0 +1,130 @@
+"""Only models that never saw a head speak about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetal_lm.audit.models import read_cross_fitted
+from fetal_lm.data.records import Record
+from fetal_lm.data.rows import LabelRow
+from fetal_lm.errors import InputError
+from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.row import RunRow, write_row
+
+HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
+SIZE = (200, 400)
+
+
+def label(image: str, points: np.ndarray = HEAD) -> LabelRow:
+    return LabelRow(image, 2, image.split("_")[0], "", None, points, 0.5)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a finished run that predicts some images and was trained and selected on others."""
+
+    def make(
+        number: int, predicted: Mapping[str, np.ndarray], train: Mapping[str, str], val: Mapping[str, str] | None = None
+    ) -> Path:
+        folder = tmp_path / "sweep" / str(number)
+        records = [Record(image, image.split("_")[0], SIZE, HEAD, 0.5) for image in predicted]
+        table = prediction_table(records, {"heatmap": np.stack(list(predicted.values()))})
+        folder.mkdir(parents=True)
+        write_predictions(table, folder / "predictions.csv")
+        split = {"train": train, "val": val or {}, "test": {record.image: record.examination for record in records}}
+        (folder / "split.json").write_text(json.dumps(split))
+        row = RunRow(
+            model="single_hourglass",
+            hypothesis="H1",
+            seed=0,
+            fold=number,
+            data="challenge",
+            split="examination",
+            split_digest="0",
+            parameters=1,
+            ms_per_image=1.0,
+            train_seconds=1.0,
+            epochs=2,
+            primary_branch="heatmap",
+            overrides=[],
+            package_version=None,
+            code_version=None,
+            metrics={"heatmap": summarise(table)},
+        )
+        write_row(row, folder / "row.json")
+        return folder.parent
+
+    return make
+
+
+def test_a_run_speaks_about_heads_that_it_never_saw(make_run) -> None:
+    shifted = np.add(HEAD, [400 * 10 / 256, 0.0])
+    folder = make_run(0, {"1_HC.png": shifted, "2_HC.png": HEAD}, {"3_HC.png": "3"}, {"4_HC.png": "4"})
+    models = read_cross_fitted(folder)
+    disagreement = models.disagreement(label("1_HC.png"))
+    assert disagreement is not None
+    assert disagreement.distance_px == pytest.approx(10)
+    assert not disagreement.names_swapped
+    exchanged = models.disagreement(label("1_HC.png", HEAD[[3, 2, 0, 1]]))
+    assert exchanged is not None
+    assert exchanged.distance_px == pytest.approx(10)
+    assert exchanged.names_swapped
+    assert models.disagreement(label("9_HC.png")) is None
+    assert models.disagreement(label("2_HC.png", np.full((4, 2), np.nan))) is None
+    assert (models.rows, models.refused, models.undecoded) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("seen", ["1_HC.png", "1_2HC.png"])
+def test_a_run_that_saw_the_examination_is_refused_and_counted(make_run, part: str, seen: str) -> None:
+    parts = {"train": {"3_HC.png": "3"}, "val": {"4_HC.png": "4"}}
+    parts[part] = {seen: "1"}
+    models = read_cross_fitted(make_run(0, {"1_HC.png": HEAD}, **parts))
+    assert models.disagreement(label("1_HC.png")) is None
+    assert (models.rows, models.refused) == (0, 1)
+
+
+def test_a_source_that_names_no_examination_still_refuses_its_own_image(make_run) -> None:
+    models = read_cross_fitted(make_run(0, {"1_HC.png": HEAD}, {"1_HC.png": ""}))
+    assert models.disagreement(LabelRow("1_HC.png", 2, "", "", None, HEAD, 0.5)) is None
+    assert models.refused == 1
+
+
+def test_several_runs_are_asked_and_the_middle_one_counts(make_run) -> None:
+    for number, shift_px in enumerate((4.0, 8.0, 90.0)):
+        folder = make_run(number, {"1_HC.png": np.add(HEAD, [0.0, shift_px * 200 / 256])}, {"3_HC.png": "3"})
+    make_run(3, {"1_HC.png": np.add(HEAD, [0.0, 150.0])}, {"1_2HC.png": "1"})
+    models = read_cross_fitted(folder)
+    disagreement = models.disagreement(label("1_HC.png"))
+    assert disagreement is not None
+    assert (disagreement.runs, models.refused) == (3, 1)
+    assert disagreement.distance_px == pytest.approx(8)
+
+
+def test_an_undecoded_landmark_is_no_opinion(make_run) -> None:
+    undecoded = HEAD.copy()
+    undecoded[1] = np.nan
+    models = read_cross_fitted(make_run(0, {"1_HC.png": undecoded}, {"3_HC.png": "3"}))
+    assert models.disagreement(label("1_HC.png")) is None
+    assert models.undecoded == 1
+
+
+def test_a_run_without_a_readable_split_is_left_out_and_named(make_run) -> None:
+    make_run(0, {"1_HC.png": np.add(HEAD, [100.0, 0.0])}, {"3_HC.png": "3"})
+    folder = make_run(1, {"1_HC.png": HEAD}, {"3_HC.png": "3"})
+    (folder / "0" / "split.json").write_text('{"train": 3}')
+    models = read_cross_fitted(folder)
+    assert models.runs == ["1"]
+    assert len(models.problems) == 1
+    assert "split.json" in models.problems[0]
+    disagreement = models.disagreement(label("1_HC.png"))
+    assert disagreement is not None
+    assert disagreement.distance_px == 0
+    (folder / "1" / "split.json").unlink()
+    with pytest.raises(InputError, match=r"split\.json"):
+        read_cross_fitted(folder)
