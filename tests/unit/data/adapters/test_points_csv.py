@@ -150,8 +150,8 @@ def test_whose_head_a_row_of_the_benchmark_shows(subject_id, image, expected):
 
 
 BAD_CELLS = {
-    "text": ({"bpd_1_x": "left"}, "line 3, bpd_1_x: expected a finite number, got 'left'"),
-    "nan": ({"bpd_1_x": "nan"}, "line 3, bpd_1_x: expected a finite number, got 'nan'"),
+    "text": ({"bpd_1_x": "left"}, "line 3, column 'bpd_1_x': expected a finite number, got 'left'"),
+    "nan": ({"bpd_1_x": "nan"}, "line 3, column 'bpd_1_x': expected a finite number, got 'nan'"),
     "nothing": ({"ofd_2_y": ""}, "line 3, column 'ofd_2_y': expected a value, got nothing"),
     "outside": ({"ofd_2_x": "79.6"}, r"got 1 of 2 rows with points outside.*\n  line 3 \(b.png, 80 x 54 px\): ofd_2"),
 }
