@@ -233,7 +233,5 @@ def audit(
     chosen = {key: value for key, value in (("root", root), ("csv", labels)) if value}
     found = source_by_name(source, **(parsed_options(options or []) | chosen))
     if not isinstance(found, Auditable):
-        raise InputError(
-            f"source {source}: it gives no rows to audit; audit what fetal-lm convert makes of it"
-        )
+        raise InputError(f"source {source}: it gives no rows to audit; audit what fetal-lm convert makes of it")
     raise typer.Exit(audit_source(found, output, clean=clean, models=models))
