@@ -284,7 +284,7 @@ def _measured_row(
         hypothesis=model.label,
         seed=cfg.seed,
         fold=cfg.data.fold,
-        data=choices["data"] if cfg.data.judge is None else data.source.name,
+        data=data.source.name,
         split=choices["split"],
         split_digest=model.identity["split_digest"],
         parameters=sum(parameter.numel() for parameter in model.parameters()),
