@@ -89,6 +89,7 @@ def by_image(
     val_fraction: float = 0.1,
     seed: int = 42,
     test_selects: bool = False,
+    drop_leaking: bool = False,
 ) -> Split:
     """Splits at random by image, as the original study did: frames of one examination land on both sides.
 
@@ -102,6 +103,8 @@ def by_image(
         val_fraction: share of all images that select, above 0 and below 1; at least one image.
         seed: of the shuffle.
         test_selects: validates on the test images and takes no others for it; `val_fraction` is then not used.
+        drop_leaking: leaves out the training images whose examination selects or is tested; val and test stay as they
+            are, so that what the leak was worth is seen on the same images.
 
     Raises:
         InputError: an option is out of range or a part would be empty.
@@ -112,9 +115,13 @@ def by_image(
     test = shuffled[fold::folds]
     others = [index for position, index in enumerate(shuffled) if position % folds != fold]
     wanted = 0 if test_selects else max(1, round(val_fraction * len(records)))
+    train, val = others[wanted:], test if test_selects else others[:wanted]
+    if drop_leaking:
+        held_out = {records[index].examination for index in (*val, *test)}
+        train = [index for index in train if records[index].examination not in held_out]
     return _checked(
-        others[wanted:],
-        test if test_selects else others[:wanted],
+        train,
+        val,
         test,
         what=f"{len(records)} images, {folds} folds, val_fraction {val_fraction}",
     )

@@ -156,6 +156,17 @@ def test_the_study_selected_on_what_it_reported():
     assert leaking_images(split, RECORDS) == sum(RECORDS[index].examination in trained for index in split.test)
 
 
+@pytest.mark.parametrize("test_selects", [False, True])
+def test_dropping_what_leaks_leaves_the_images_that_select_and_test_as_they_are(test_selects):
+    leaky = by_image(RECORDS, fold=0, folds=7, test_selects=test_selects)
+    clean = by_image(RECORDS, fold=0, folds=7, test_selects=test_selects, drop_leaking=True)
+    assert leaking_images(leaky, RECORDS) > 0
+    assert leaking_images(clean, RECORDS) == 0
+    assert (clean.val, clean.test) == (leaky.val, leaky.test)
+    held_out = {RECORDS[index].examination for index in (*leaky.val, *leaky.test)}
+    assert clean.train == tuple(index for index in leaky.train if RECORDS[index].examination not in held_out)
+
+
 BAD_OPTIONS = {
     "fold too large": ({"fold": 5, "folds": 5}, "fold: expected 0 to 4, because there are 5 folds, got 5"),
     "fold negative": ({"fold": -1}, "fold: expected 0 to 4, .* got -1"),
