@@ -17,8 +17,8 @@ import typer
 from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
-from fetal_lm.audit.clean import LARGEST_SUSPICION
 from fetal_lm.audit.distance import distances_px
+from fetal_lm.audit.suspicion import LARGEST_SUSPICION
 from fetal_lm.data.adapters.challenge import Challenge
 from fetal_lm.data.adapters.hc18 import Hc18
 

@@ -33,7 +33,7 @@ def main(root: Annotated[Path, typer.Option(help="HC18 with its outlines.", show
         found_px.append(min(distances_px(best, record.points_orig, record.size_orig)))
         view = view_of(image, record.points_orig)
         off_px.append(np.nan if view is None else view.distance_px)
-        swapped.append(view is not None and view.names_swapped)
+        swapped.append(view is not None and view.exchange_gain_px > 0)
     in_challenge = np.array([record.image in labelled for record in records])
     for what, chosen in (("the challenge's images", in_challenge), ("the other images", ~in_challenge)):
         if not chosen.any():

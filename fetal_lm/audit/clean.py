@@ -11,16 +11,17 @@ import numpy as np
 
 from fetal_lm.audit.findings import Severity
 from fetal_lm.audit.judgement import Judgement
+from fetal_lm.audit.suspicion import LARGEST_SUSPICION
 from fetal_lm.data.rows import Rewritable
 from fetal_lm.landmarks import BPD, OFD, canonical_order
 
 FILE_NAME: Final = "cleaned.csv"
-LARGEST_SUSPICION: Final = 0.5
-"""Rows above it are left out, as are rows with a finding of severity `error`."""
 
 
 class CleanedCopy:
     """Writes rows of a source, corrected, in the source's own columns.
+
+    Rows above `LARGEST_SUSPICION` are left out, as are rows with a finding of severity `error`.
 
     Args:
         source: whose rows they are.

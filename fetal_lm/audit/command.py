@@ -18,6 +18,7 @@ from tqdm import tqdm
 from fetal_lm.atomic import atomic_path
 from fetal_lm.audit import clean as cleaning
 from fetal_lm.audit.findings import CHECKS, Finding, Severity
+from fetal_lm.audit.habit import naming_habit
 from fetal_lm.audit.judgement import Judgement, judge
 from fetal_lm.audit.ledger import Ledger
 from fetal_lm.audit.models import CrossFitted, read_cross_fitted
@@ -123,7 +124,7 @@ def audit_source(
 def _judgements(
     source: Auditable, predictions: CrossFitted | None, protected: set[Path], ledger: Ledger
 ) -> Iterator[Judgement]:
-    neighbours = Neighbours(ledger)
+    neighbours, habit = Neighbours(ledger), naming_habit(source)
     total = source.row_count() if isinstance(source, Countable) else None
     for row in tqdm(source.rows(), desc="auditing", unit="row", total=total):
         image, digest, others = None, None, []
@@ -139,7 +140,7 @@ def _judgements(
                 others.append(Finding(row.image, row.line, "image_unreadable", str(error)))
         others += neighbours.findings(row, digest)
         disagreement = None if predictions is None else predictions.disagreement(row)
-        yield judge(row, image, disagreement, tuple(others))
+        yield judge(row, image, disagreement, habit, tuple(others))
 
 
 def _protect(path: Path, protected: set[Path]) -> None:

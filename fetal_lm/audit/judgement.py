@@ -13,7 +13,15 @@ from fetal_lm.audit.findings import Finding
 from fetal_lm.audit.models import Disagreement
 from fetal_lm.audit.shape import Shape, shape_of
 from fetal_lm.audit.skull_view import SkullView, view_of
-from fetal_lm.audit.suspicion import GROSS_ERROR_PX, HC_RANGE_MM, INDEX_RANGE, Measured, log_odds, suspicion
+from fetal_lm.audit.suspicion import (
+    GROSS_ERROR_PX,
+    HC_RANGE_MM,
+    INDEX_RANGE,
+    Measured,
+    can_be_a_head,
+    log_odds,
+    suspicion,
+)
 from fetal_lm.data.rows import LabelRow
 from fetal_lm.geometry import Size
 from fetal_lm.landmarks import NAMES
@@ -49,6 +57,7 @@ def judge(
     row: LabelRow,
     image: UInt8[np.ndarray, "H W"] | None,
     disagreement: Disagreement | None = None,
+    habit: bool | None = None,
     others: tuple[Finding, ...] = (),
 ) -> Judgement:
     """Looks at one row.
@@ -57,6 +66,7 @@ def judge(
         row: the row.
         image: its image; None if there is none that can be read.
         disagreement: what models say that never saw this head.
+        habit: whether the source calls the shorter diameter OFD as a rule, if it has one.
         others: findings about the row that need other rows or its file.
     """
     shape = shape_of(row.points_orig)
@@ -68,23 +78,31 @@ def judge(
         off_skull_px=math.nan if view is None else view.distance_px,
         disagreement_px=math.nan if disagreement is None else disagreement.distance_px,
     )
-    swapped = names_swapped(shape, view, disagreement)
+    swapped = names_swapped(shape, view, disagreement, habit)
     found = [*others, *_findings(row, measured, swapped, image)]
     return Judgement(row, tuple(found), suspicion(measured), log_odds(measured), swapped, measured)
 
 
-def names_swapped(shape: Shape, view: SkullView | None, disagreement: Disagreement | None) -> bool | None:
+def names_swapped(
+    shape: Shape, view: SkullView | None, disagreement: Disagreement | None, habit: bool | None = None
+) -> bool | None:
     """Whether `ofd_*` lies on the short axis; None if a point is missing or the diameters are equally long.
 
     The best witness there is decides: models that never saw the head, else the skull in the image, else the lengths. A
-    row whose points are misplaced may have the longer diameter on the short axis, so that lengths come last.
+    row whose points are misplaced may have the longer diameter on the short axis, so that lengths come last. Where
+    exchanging the names brings the points nearer or farther by less than a gross error, which models and the search
+    may make themselves, the habit of the source's other rows decides, and so it does about the lengths of a shape that
+    cannot be a head's; a row near its head has much more to tell.
     """
-    if disagreement is not None:
-        return disagreement.names_swapped
-    if view is not None:
-        return view.names_swapped
+    witness = view if disagreement is None else disagreement
+    if witness is not None:
+        if habit is not None and abs(witness.exchange_gain_px) < GROSS_ERROR_PX:
+            return habit
+        return witness.exchange_gain_px > 0
     if math.isnan(shape.index) or shape.ofd_px == shape.bpd_px:
         return None
+    if habit is not None and not can_be_a_head(shape):
+        return habit
     return shape.ofd_px < shape.bpd_px
 
 

@@ -7,7 +7,6 @@ selected on, wrong ones too.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fetal_lm.audit.distance import distances_px
+from fetal_lm.data.manifest import FILE_NAME, Manifest, read_manifest
 from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
@@ -30,12 +30,13 @@ class Disagreement:
     Attributes:
         distance_px: median over the runs of the mean distance of the row's four points from the prediction, ends and
             names left aside, in px of the frame squashed to 256 x 256.
-        names_swapped: whether the row fits the predictions better with OFD and BPD exchanged, by most runs.
+        exchange_gain_px: median over the runs of how much nearer the row is to the prediction with OFD and BPD
+            exchanged; negative if it is farther.
         runs: how many runs spoke.
     """
 
     distance_px: float
-    names_swapped: bool
+    exchange_gain_px: float
     runs: int
 
 
@@ -44,14 +45,6 @@ class _Prediction:
     run: int
     points_orig: Float[np.ndarray, "4 2"]
     size_orig: Size
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """What a run was fitted or selected on."""
-
-    images: frozenset[str]
-    examinations: frozenset[str]
 
 
 @dataclass(eq=False)
@@ -69,7 +62,7 @@ class CrossFitted:
     runs: list[str]
     problems: list[str]
     _predictions: dict[str, list[_Prediction]]
-    _seen: list[_Seen]
+    _seen: list[Manifest]
     refused: int = field(default=0, init=False)
     undecoded: int = field(default=0, init=False)
     rows: int = field(default=0, init=False)
@@ -80,8 +73,7 @@ class CrossFitted:
             return None
         as_named, exchanged = [], []
         for prediction in self._predictions.get(row.image, ()):
-            seen = self._seen[prediction.run]
-            if row.image in seen.images or row.examination in seen.examinations:
+            if self._seen[prediction.run].names(row.image, row.examination):
                 self.refused += 1
                 continue
             if not np.isfinite(prediction.points_orig).all():
@@ -94,8 +86,8 @@ class CrossFitted:
             return None
         self.rows += 1
         nearest = np.minimum(as_named, exchanged)
-        swapped = float(np.median(np.array(exchanged) - np.array(as_named))) < 0
-        return Disagreement(float(np.median(nearest)), swapped, len(as_named))
+        gain_px = float(np.median(np.array(as_named) - np.array(exchanged)))
+        return Disagreement(float(np.median(nearest)), gain_px, len(as_named))
 
 
 def read_cross_fitted(folder: Path) -> CrossFitted:
@@ -110,11 +102,11 @@ def read_cross_fitted(folder: Path) -> CrossFitted:
     sweep = read_sweep(folder)
     problems = [f"{problem.name}: {problem.reason}" for problem in sweep.problems if problem.fatal]
     predictions: dict[str, list[_Prediction]] = defaultdict(list)
-    seen: list[_Seen] = []
+    seen: list[Manifest] = []
     names: list[str] = []
     for run in sweep.runs:
         try:
-            knows = _read_seen(run.folder / "split.json")
+            knows = read_manifest(run.folder / FILE_NAME)
         except InputError as error:
             problems.append(f"{run.name}: {error}")
             continue
@@ -131,18 +123,3 @@ def read_cross_fitted(folder: Path) -> CrossFitted:
             + "\n  ".join(problems)
         )
     return CrossFitted(names, problems, dict(predictions), seen)
-
-
-def _read_seen(path: Path) -> _Seen:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        parts = [content["train"], content["val"]]
-        images = frozenset(str(image) for part in parts for image in part)
-        examinations = frozenset(str(examination) for part in parts for examination in part.values())
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror or error}); nobody knows what it trained on"
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: expected a split as a run writes it, but {error!r}; train this run again") from error
-    return _Seen(images, examinations)

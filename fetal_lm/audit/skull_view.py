@@ -25,11 +25,11 @@ class SkullView:
     Attributes:
         distance_px: mean distance of its four points from the ends of the skull's axes, ends and names left aside, in
             px of the frame squashed to 256 x 256.
-        names_swapped: whether it fits better with OFD and BPD exchanged.
+        exchange_gain_px: how much nearer its points are with OFD and BPD exchanged; negative if they are farther.
     """
 
     distance_px: float
-    names_swapped: bool
+    exchange_gain_px: float
 
 
 def view_of(image: UInt8[np.ndarray, "H W"], points_orig: Float[np.ndarray, "4 2"]) -> SkullView | None:
@@ -48,4 +48,4 @@ def view_of(image: UInt8[np.ndarray, "H W"], points_orig: Float[np.ndarray, "4 2
     if max(best.evidence[0], near.evidence[0]) < LEAST_EVIDENCE:
         return None
     as_named, exchanged = distances_px(points_orig, axis_points(chosen.ellipses[0]), (image.shape[0], image.shape[1]))
-    return SkullView(min(as_named, exchanged), exchanged < as_named)
+    return SkullView(min(as_named, exchanged), as_named - exchanged)

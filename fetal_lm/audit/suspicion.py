@@ -36,6 +36,8 @@ HC_TOLERANCE: Final = 0.1
 GROSS_ERROR_PX: Final = 20.0
 """In px of the frame squashed to 256 x 256."""
 DISAGREEMENT_TOLERANCE_PX: Final = 5.0
+LARGEST_SUSPICION: Final = 0.5
+"""Of a row that is rather right than wrong."""
 _PERFECT: Final = 3.0
 
 
@@ -88,6 +90,11 @@ def suspicion(measured: Measured) -> float:
     odds = log_odds(measured)
     # In this form nothing overflows: exp(700) would.
     return 1.0 if odds > 50 else math.exp(odds) / (1 + math.exp(odds))
+
+
+def can_be_a_head(shape: Shape) -> bool:
+    """Whether four points by themselves are rather right than wrong."""
+    return suspicion(Measured(shape)) <= LARGEST_SUSPICION
 
 
 def beyond(value: float, allowed: tuple[float, float]) -> float:

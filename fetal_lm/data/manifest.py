@@ -18,6 +18,7 @@ from fetal_lm.errors import InputError
 FILE_NAME: Final = "split.json"
 
 _PARTS: Final = Split._fields
+_LEARNT: Final = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,14 @@ class Manifest:
         same_archive = self.archive is None or self.archive == archive
         return (same_archive and record.examination in examinations) or content in contents
 
+    def names(self, image: str, examination: str) -> bool:
+        """Whether the run trained or selected on an image of this name or of this examination."""
+        examinations, _ = self._learnt
+        return examination in examinations or any(image in self.parts[part] for part in _LEARNT)
+
     @cached_property
     def _learnt(self) -> tuple[frozenset[str], frozenset[str]]:
-        learnt = {**self.parts["train"], **self.parts["val"]}
+        learnt = {image: of for part in _LEARNT for image, of in self.parts[part].items()}
         contents = (digest for image, digest in self.contents.items() if image in learnt)
         return frozenset(learnt.values()), frozenset(contents)
 

@@ -95,9 +95,31 @@ def test_without_an_image_the_points_alone_are_judged() -> None:
 
 
 def test_models_decide_about_the_names_and_a_large_disagreement_is_found() -> None:
-    judged = judge(ROW, DARK, Disagreement(50.0, True, 3))
+    judged = judge(ROW, DARK, Disagreement(50.0, 30.0, 3))
     assert {finding.check for finding in judged.findings} == {"names_swapped", "model_disagrees"}
     assert judged.suspicion > 0.9
-    agreed = judge(ROW, DARK, Disagreement(3.0, False, 3))
+    agreed = judge(ROW, DARK, Disagreement(3.0, -80.0, 3))
     assert agreed.findings == ()
     assert agreed.suspicion < judge(ROW, DARK).suspicion
+
+
+@pytest.mark.parametrize(
+    ("gain_px", "habit", "swapped"),
+    [
+        (-19.0, True, True),
+        (19.0, False, False),
+        (-21.0, True, False),
+        (21.0, False, True),
+        (-1.0, None, False),
+        (1.0, None, True),
+    ],
+)
+def test_the_sources_habit_decides_where_the_witness_may_err(gain_px: float, habit: bool | None, swapped: bool) -> None:
+    assert judge(ROW, DARK, Disagreement(50.0, gain_px, 3), habit).names_swapped is swapped
+
+
+def test_without_a_witness_the_habit_decides_about_impossible_shapes_alone() -> None:
+    skewed = replace(ROW, points_orig=with_bpd(turned(HEAD[2:], 60.0)))
+    assert judge(skewed, None).names_swapped is False
+    assert judge(skewed, None, habit=True).names_swapped is True
+    assert judge(ROW, None, habit=True).names_swapped is False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import numpy as np
 import pytest
 
 from fetal_lm.audit.models import read_cross_fitted
+from fetal_lm.data.manifest import write_manifest
 from fetal_lm.data.records import Record
 from fetal_lm.data.rows import LabelRow
+from fetal_lm.data.splits import Split
 from fetal_lm.errors import InputError
 from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
 from fetal_lm.report.row import RunRow, write_row
@@ -36,8 +37,10 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         table = prediction_table(records, {"heatmap": np.stack(list(predicted.values()))})
         folder.mkdir(parents=True)
         write_predictions(table, folder / "predictions.csv")
-        split = {"train": train, "val": val or {}, "test": {record.image: record.examination for record in records}}
-        (folder / "split.json").write_text(json.dumps(split))
+        fitted = [Record(image, of, SIZE, HEAD, 0.5) for part in (train, val or {}) for image, of in part.items()]
+        trained, selected = range(len(train)), range(len(train), len(fitted))
+        split = Split(tuple(trained), tuple(selected), tuple(range(len(fitted), len(fitted) + len(records))))
+        write_manifest(folder / "split.json", split, [*fitted, *records], archive="challenge", contents={})
         row = RunRow(
             model="single_hourglass",
             hypothesis="H1",
@@ -69,11 +72,11 @@ def test_a_run_speaks_about_heads_that_it_never_saw(make_run) -> None:
     disagreement = models.disagreement(label("1_HC.png"))
     assert disagreement is not None
     assert disagreement.distance_px == pytest.approx(10)
-    assert not disagreement.names_swapped
+    assert disagreement.exchange_gain_px < -20
     exchanged = models.disagreement(label("1_HC.png", HEAD[[3, 2, 0, 1]]))
     assert exchanged is not None
     assert exchanged.distance_px == pytest.approx(10)
-    assert exchanged.names_swapped
+    assert exchanged.exchange_gain_px == pytest.approx(-disagreement.exchange_gain_px)
     assert models.disagreement(label("9_HC.png")) is None
     assert models.disagreement(label("2_HC.png", np.full((4, 2), np.nan))) is None
     assert (models.rows, models.refused, models.undecoded) == (2, 0, 0)

@@ -66,10 +66,10 @@ def test_a_label_beside_its_skull_and_away_from_it() -> None:
     view = view_of(image, points)
     assert view is not None
     assert view.distance_px < 6
-    assert not view.names_swapped
+    assert view.exchange_gain_px < -20
     exchanged = view_of(image, points[[*BPD, *OFD]])
     assert exchanged is not None
-    assert exchanged.names_swapped
+    assert exchanged.exchange_gain_px == pytest.approx(-view.exchange_gain_px)
     assert exchanged.distance_px == pytest.approx(view.distance_px)
     away = view_of(image, np.add(points, [90.0, 40.0]))
     assert away is not None
