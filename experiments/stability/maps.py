@@ -23,6 +23,7 @@ from tqdm import tqdm
 from fetal_lm.atomic import write_text
 from fetal_lm.data.records import Source
 from fetal_lm.landmarks import NAMES
+from fetal_lm.report.canvas import grid, legend_below, save
 from fetal_lm.report.charges import image_measures
 from fetal_lm.report.predictions import summarise
 from fetal_lm.report.sweep import Run, read_sweep
@@ -30,10 +31,16 @@ from fetal_lm.trained import TrainedRun, load_run
 
 OUTPUT = Path(__file__).with_name("maps.csv")
 WINDOW_SIGMAS = 4
+PANELS = {
+    "mean_px": ("mean error, px of 256", None),
+    "entropy_nats": ("entropy of the maps, nats", "entropy_of_target_nats"),
+    "width_px": ("width of the highest peak, px of 256", "target_width_px"),
+    "maps_with_two_peaks_percent": ("maps with two peaks, %", None),
+}
 
 
 def main(sweep: Annotated[Path, typer.Argument(help="Folder of a finished sweep.")], output: Path = OUTPUT) -> None:
-    """Prints each model's mean and, after +-, standard deviation over seeds; writes every run's row."""
+    """Prints each model's mean and, after +-, standard deviation over seeds; writes every run's row and a picture."""
     rows = []
     for run in tqdm(read_sweep(sweep).runs, desc="reading maps", unit="run"):
         rows.append({"model": run.row.hypothesis, "seed": run.row.seed, **_figures(run)})
@@ -42,7 +49,27 @@ def main(sweep: Annotated[Path, typer.Argument(help="Folder of a finished sweep.
     groups = table.drop(columns="seed").groupby("model")
     shown = groups.mean().round(2).astype(str) + " +- " + groups.std().round(2).astype(str)
     typer.echo(shown.T.to_string())
-    typer.echo(f"wrote {output}")
+    picture(table, output.with_suffix(".png"))
+    typer.echo(f"wrote {output} and {output.with_suffix('.png')}")
+
+
+def picture(table: pd.DataFrame, path: Path) -> None:
+    """A dot for each run, and a line where a figure has a value that its target has."""
+    models = sorted(table["model"].unique())
+    figure, axes = grid(1, len(PANELS), (3.0, 2.8), "")
+    for axis, (column, (title, target)) in zip(axes, PANELS.items(), strict=True):
+        for place, model in enumerate(models):
+            values = table.loc[table["model"] == model, column]
+            axis.plot([place] * len(values), values, ls="none", marker="o", mfc="none", ms=8, color="#0072B2")
+        if target is not None:
+            axis.axhline(table[target].iloc[0], ls="--", color="#D55E00", label="of the training target")
+        axis.set_xticks(range(len(models)), models)
+        axis.set_xlim(-0.5, len(models) - 0.5)
+        axis.margins(y=0.2)
+        axis.set_title(title, fontsize=10)
+        axis.grid(alpha=0.3, axis="y")
+    legend_below(figure, axes)
+    save(figure, path)
 
 
 def _figures(run: Run) -> dict[str, float]:
