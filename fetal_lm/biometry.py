@@ -7,8 +7,17 @@ in original pixels times `mm_per_px` for millimetres. An unknown spacing is NaN 
 from __future__ import annotations
 
 import math
+from typing import Final
+
+import numpy as np
 
 from fetal_lm.landmarks import BPD, OFD, Array
+
+GESTATIONAL_AGE_FORMULA: Final = "Hadlock 1984 (HC)"
+"""The name of what `gestational_age_weeks` computes."""
+
+GESTATIONAL_AGE_RANGE_WEEKS: Final = (14.0, 42.0)
+"""Of the fetuses that it was fitted to."""
 
 
 def bpd(points: Array) -> Array:
@@ -65,19 +74,21 @@ def cephalic_index(bpd: Array, ofd: Array) -> Array:
 
 
 def gestational_age_weeks(hc_mm: Array) -> Array:
-    """Gestational age in weeks from the head circumference in millimetres.
+    """Gestational age in weeks from the head circumference in millimetres; NaN outside 14 to 42 weeks.
 
     Source: Hadlock, Deter, Harrist, Park, "Estimating fetal age: computer-assisted analysis of multiple fetal growth
-    parameters", Radiology 152 (1984) 497-501, HC alone, HC in cm: 8.96 + 0.540 HC + 0.0003 HC^3.
+    parameters", Radiology 152 (1984) 497-501, HC alone, HC in cm: 8.96 + 0.540 HC + 0.0003 HC^3. It was fitted to 361
+    fetuses between 14 and 42 menstrual weeks and says nothing of others.
 
     Example:
         >>> import numpy as np
-        >>> round(gestational_age_weeks(np.array(175.0)).item(), 2)
-        20.02
+        >>> gestational_age_weeks(np.array([60.0, 175.0])).round(2).tolist()
+        [nan, 20.02]
     """
     hc_cm = hc_mm / 10
     weeks: Array = 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3
-    return weeks
+    youngest, oldest = GESTATIONAL_AGE_RANGE_WEEKS
+    return _where((weeks >= youngest) & (weeks <= oldest), weeks, weeks * math.nan)
 
 
 def diameters(points: Array, mm_per_px: Array | float = 1.0) -> dict[str, Array]:
@@ -94,3 +105,11 @@ def diameters(points: Array, mm_per_px: Array | float = 1.0) -> dict[str, Array]
 def _distance(first: Array, second: Array) -> Array:
     distance: Array = ((first - second) ** 2).sum(-1) ** 0.5
     return distance
+
+
+def _where(condition: Array, yes: Array, no: Array) -> Array:
+    # A single number of numpy's has no `where` of its own.
+    chosen: Array = (
+        np.where(condition, yes, no) if isinstance(yes, np.ndarray | np.floating) else yes.where(condition, no)
+    )
+    return chosen

@@ -235,3 +235,48 @@ def audit(
     if not isinstance(found, Auditable):
         raise InputError(f"source {source}: it gives no rows to audit; audit what fetal-lm convert makes of it")
     raise typer.Exit(audit_source(found, output, clean=clean, models=models))
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured --model outputs/RUN\n\n"
+    "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --model outputs/RUN --json"
+)
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(help="Images, folders (searched to the bottom) or patterns.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN_DIR", help="A finished run, made by `python run.py`; required.", show_default=False),
+    ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MM|CSV",
+            help="Millimetres per pixel, or a CSV with the columns image, mm_per_px (HC18's own works too). The CSV "
+            "goes before what a DICOM says, a number behind it.",
+            show_default="unknown: no millimetres",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write measurements.json too.")] = False,
+    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Draw what was measured.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with measurements.csv in the output folder; rows in it stay.")
+    ] = False,
+) -> None:
+    """Measure fetal heads in images: PNG, JPEG, BMP, TIFF, DICOM of one or many frames.
+
+    Writes measurements.csv (landmarks in pixels of the image, BPD, OFD and circumference in mm, cephalic index,
+    gestational age, confidences, a flag in words where a row is not to be trusted, an error where a file could not be
+    read) and overlays/.
+
+    Exit code: 0 if every file was measured; 1 if one could not be read (it has a row); 2 if a path, the spacing or the
+    model is wrong or the results cannot be written.
+    """
+    from fetal_lm.predict.command import predict as measure
+
+    code = measure(
+        paths, spacing=spacing, output=output, model=model, as_json=as_json, overlays=overlays, resume=resume
+    )
+    raise typer.Exit(code)

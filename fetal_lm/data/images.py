@@ -49,8 +49,7 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
             raise _damaged(path, f"OpenCV cannot decode it ({error.err})") from error
     if image is None:
         raise _damaged(path, f"it is not an image that OpenCV can decode ({len(content)} bytes)")
-    if image.dtype == np.uint16:
-        image = ((image.astype(np.uint32) + _UINT16_TO_UINT8 // 2) // _UINT16_TO_UINT8).astype(np.uint8)
+    image = _to_8_bits(image)
     if image.dtype != np.uint8:
         raise InputError(
             f"{path}: expected an image of 8 or 16 bits per channel, got {image.dtype}; convert it to 8 bits"
@@ -61,6 +60,35 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
             f"{image.shape[0]}; the labels are in pixels of the original image, so restore the original"
         )
     return np.asarray(image)
+
+
+def grey_of(image: np.ndarray) -> UInt8[np.ndarray, "H W"]:
+    """An array of pixels as `read_grey` would give it from a file.
+
+    Args:
+        image: 8 or 16 bits per channel, unsigned; `[H, W]`, or `[H, W, C]` with 1 (grey), 3 (red, green, blue) or 4
+            channels, of which transparency is left out.
+
+    Raises:
+        InputError: it is of another shape or type, or empty.
+
+    Example:
+        >>> grey_of(np.full((2, 3, 3), 65535, np.uint16)).tolist()
+        [[255, 255, 255], [255, 255, 255]]
+    """
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or not image.size:
+        raise InputError(
+            f"expected an image of shape [H, W] or [H, W, C] with 1, 3 or 4 channels, got {list(image.shape)}; give "
+            "one image at a time, channels last"
+        )
+    if image.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"expected an image of 8 or 16 bits per channel (uint8 or uint16), got {image.dtype}; scale it to 0 to 255"
+        )
+    if channels > 1:
+        image = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY)
+    return np.asarray(_to_8_bits(image.reshape(image.shape[:2])))
 
 
 def read_size(path: Path) -> Size:
@@ -88,6 +116,13 @@ def digest(path: Path) -> str:
         InputError: the file cannot be read.
     """
     return hashlib.sha256(_bytes(path)).hexdigest()
+
+
+def _to_8_bits(image: np.ndarray) -> np.ndarray:
+    if image.dtype != np.uint16:
+        return image
+    scaled = (image.astype(np.uint32) + _UINT16_TO_UINT8 // 2) // _UINT16_TO_UINT8
+    return scaled.astype(np.uint8)
 
 
 def _bytes(path: Path) -> bytes:

@@ -38,6 +38,18 @@ class Reading(NamedTuple):
     regressed: dict[str, Float[Tensor, "B 4 2"]]
 
 
+class Views(NamedTuple):
+    """What was found in an image and its mirror images, in the frame and with the names of the image.
+
+    Attributes:
+        heatmaps: as in `Reading`, for each view.
+        regressed: as in `Reading`, for each view.
+    """
+
+    heatmaps: Float[Tensor, "V B 4 h w"]
+    regressed: dict[str, Float[Tensor, "V B 4 2"]]
+
+
 class Hypothesis(pl.LightningModule, ABC):
     """One way to find the four landmarks.
 
@@ -118,17 +130,23 @@ class Hypothesis(pl.LightningModule, ABC):
             image: grey, 0 to 1.
             flips: also look at the mirror images: heatmaps are pooled and then decoded, coordinates are averaged.
         """
-        if flips:
-            reading = self.read(mirror.images(image))
-            maps = mirror.maps_back(reading.heatmaps)
-            regressed = {
-                branch: mirror.mean_head(mirror.points_back(points_net, self.size_net))
-                for branch, points_net in reading.regressed.items()
-            }
-        else:
+        return self.located(self.views(image, flips=flips))
+
+    def views(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:
+        """What was found in the image, and with `flips` in its mirror images, in the image's own frame."""
+        if not flips:
             reading = self.read(image)
-            maps, regressed = reading.heatmaps.unsqueeze(0), reading.regressed
-        found = {"heatmap": self.codec.decode_views(maps, stride=self.network.stride)} | regressed
+            return Views(
+                reading.heatmaps.unsqueeze(0), {name: points.unsqueeze(0) for name, points in reading.regressed.items()}
+            )
+        reading = self.read(mirror.images(image))
+        regressed = {name: mirror.points_back(points, self.size_net) for name, points in reading.regressed.items()}
+        return Views(mirror.maps_back(reading.heatmaps), regressed)
+
+    def located(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """The points of views, as `points` returns them."""
+        regressed = {name: mirror.mean_head(points_net) for name, points_net in views.regressed.items()}
+        found = {"heatmap": self.codec.decode_views(views.heatmaps, stride=self.network.stride)} | regressed
         if not self._canonical:
             return found
         # What a network calls an end is not part of what it found: names are made canonical, as the labels' are.

@@ -22,7 +22,7 @@ FLOORS = (
     {"codecs", "networks", "losses", "metrics", "tracking"},
     {"data", "hypotheses", "report", "audit", "callbacks", "sweep"},
     {"measure", "resume"},
-    {"train", "trained", "evaluate", "cli"},
+    {"train", "trained", "evaluate", "predict", "cli"},
 )
 ALLOWED = {
     # What only these rooms may import.
@@ -33,6 +33,7 @@ ALLOWED = {
     "albumentations": {"data"},
     "wandb": {"tracking"},
     "typer": {"cli"},
+    "pydicom": {"predict"},
     "torch": {
         "codecs",
         "networks",
@@ -41,6 +42,7 @@ ALLOWED = {
         "data",
         "hypotheses",
         "measure",
+        "predict",
         "train",
         "checkpoints",
         "precision",

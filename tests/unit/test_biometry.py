@@ -66,6 +66,13 @@ def test_gestational_age_is_hadlocks_polynomial_in_centimetres(convert):
 
 
 @as_numpy_and_torch
+def test_gestational_age_is_unknown_outside_the_fetuses_it_was_fitted_to(convert):
+    # 14 weeks are HC 90.1 mm, 42 weeks 358.3 mm.
+    weeks = np.asarray(biometry.gestational_age_weeks(convert(np.array([44.0, 89.0, 91.0, 357.0, 360.0, np.nan]))))
+    assert np.isnan(weeks).tolist() == [True, True, False, False, True, True]
+
+
+@as_numpy_and_torch
 def test_cephalic_index_has_no_unit(convert):
     lengths = biometry.diameters(convert(HEAD), 0.2)
     expected = math.hypot(4, 40) / math.hypot(60, 10)

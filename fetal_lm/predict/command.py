@@ -1,0 +1,150 @@
+"""From paths to measurements on disk: what `fetal-lm predict` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from tqdm import tqdm
+
+from fetal_lm.errors import InputError
+from fetal_lm.predict.calibration import Calibration
+from fetal_lm.predict.dicom import is_dicom
+from fetal_lm.predict.frames import Frame, frames_of
+from fetal_lm.predict.inputs import image_files
+from fetal_lm.predict.overlay import write_overlay
+from fetal_lm.predict.predictor import Predictor
+from fetal_lm.predict.spacing import Spacings, read_spacings
+from fetal_lm.predict.table import JSON_NAME, Table, failed_row, measured_row, unwritable, write_json
+
+MEASURED: Final = 0
+BROKEN: Final = 1
+OVERLAYS: Final = "overlays"
+BATCH: Final = 8
+"""Frames in one pass of the network."""
+BATCH_PX: Final = 16_000_000
+"""Pixels after which a batch is not filled up further, so that large images do not wait in memory together."""
+
+
+class _Pending(NamedTuple):
+    file: Path
+    frame: Frame
+    calibration: Calibration
+
+
+class _Counts:
+    """What the command says at its end."""
+
+    def __init__(self) -> None:
+        self.measured = self.flagged = self.without_mm = self.broken = 0
+
+
+def predict(
+    paths: Sequence[str],
+    *,
+    spacing: str | None,
+    output: Path,
+    model: Path | None,
+    as_json: bool = False,
+    overlays: bool = True,
+    resume: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Measures images and writes measurements.csv, on request measurements.json, and an overlay for each frame.
+
+    Rows are appended after each batch, so that memory does not grow with the number of images and a kill loses no more
+    than a batch.
+
+    Args:
+        paths: files, folders and patterns; see `inputs.image_files`.
+        spacing: see `spacing.read_spacings`.
+        output: folder for the results.
+        model: see `Predictor`.
+        as_json: whether JSON is wanted too.
+        overlays: whether pictures are wanted.
+        resume: whether to go on with the table in `output`; rows that are there are not measured again.
+        console: where to print.
+
+    Returns:
+        The exit code: 0, or 1 if a file could not be read, now or before.
+
+    Raises:
+        InputError: a path, the spacing or the model is wrong, or the results cannot be written.
+    """
+    console = console or Console()
+    files, spacings = image_files(paths, output=output), read_spacings(spacing)
+    root = Path(os.path.commonpath([file.resolve().parent for file in files]))
+    predictor = Predictor(model)
+    counts = _Counts()
+    with Table(output, resume=resume) as table:
+        try:
+            counts.broken = table.failed_before
+            for batch in _batches(files, spacings, table, counts):
+                heads = predictor.measure_batch([one.frame.image for one in batch], [one.calibration for one in batch])
+                # The picture first: what has a row is not drawn again.
+                for one, head in zip(batch, heads, strict=True):
+                    if overlays:
+                        write_overlay(one.frame.image, head, output / OVERLAYS / _picture(one, root))
+                table.append(
+                    measured_row(str(one.file), one.frame.number, head) for one, head in zip(batch, heads, strict=True)
+                )
+                counts.measured += len(heads)
+                counts.flagged += sum(not head.trusted for head in heads)
+                counts.without_mm += sum(
+                    not one.calibration.at(head.points_orig).known for one, head in zip(batch, heads, strict=True)
+                )
+            if as_json:
+                write_json(table.path, output / JSON_NAME)
+        except OSError as error:
+            raise unwritable(output, error) from error
+        _print_summary(console, counts, spacings, table.path)
+    return BROKEN if counts.broken else MEASURED
+
+
+def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _Counts) -> Iterator[list[_Pending]]:
+    """Frames that have no row yet, some at a time; files that cannot be read become rows here, in their place."""
+    pending: list[_Pending] = []
+    for file in tqdm(files, desc="measuring", unit="file"):
+        name = str(file)
+        # A row without a frame says that the file is broken; a still image has one row.
+        if (name, "") in table.done or (not is_dicom(file) and (name, "1") in table.done):
+            continue
+        try:
+            for frame in frames_of(file):
+                if (name, str(frame.number)) in table.done:
+                    continue
+                pending.append(_Pending(file, frame, spacings.of(file, frame.calibration)))
+                if len(pending) == BATCH or sum(one.frame.image.size for one in pending) > BATCH_PX:
+                    yield pending
+                    pending = []
+        except InputError as error:
+            if pending:
+                yield pending
+                pending = []
+            table.append([failed_row(name, str(error))])
+            counts.broken += 1
+    if pending:
+        yield pending
+
+
+def _picture(one: _Pending, root: Path) -> Path:
+    """Where the overlay lies below its folder: as the file below the folder that holds all files."""
+    relative = one.file.resolve().relative_to(root)
+    frame = f"_{one.frame.number:04d}" if is_dicom(one.file) else ""
+    # The suffix stays where it says more than the picture's own, so that a.png and a.jpg do not meet.
+    stem = relative.stem if relative.suffix.lower() == ".png" else relative.name
+    return relative.with_name(f"{stem}{frame}.png")
+
+
+def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table: Path) -> None:
+    lines = [f"{counts.measured} frames measured, {counts.flagged} of them flagged"]
+    if counts.without_mm:
+        where = "give --spacing" if spacings.csv is None else f"they are not in {spacings.csv}"
+        lines.append(f"{counts.without_mm} frames without a pixel spacing: millimetres are empty; {where}")
+    if counts.broken:
+        lines.append(f"{counts.broken} files could not be read; the column `error` says why")
+    for line in [*lines, f"wrote {table}"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,95 @@
+"""What a user says about pixel spacings: one number, or a CSV with one per image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
+from fetal_lm.errors import InputError
+from fetal_lm.predict.calibration import Calibration, uniform
+
+LAYOUTS: Final = (("image", "mm_per_px"), ("filename", "pixel size(mm)"))
+"""Columns of the CSV: this project's own, and HC18's."""
+
+
+@dataclass(frozen=True)
+class Spacings:
+    """Spacings by image.
+
+    Attributes:
+        number: mm per px of whatever is not known better; NaN for none.
+        csv: where the others stand; None for nowhere.
+        by_name: mm per px by what the CSV calls the image; NaN where the cell is empty.
+    """
+
+    number: float = math.nan
+    csv: Path | None = None
+    by_name: dict[str, float] = field(default_factory=dict)
+
+    def of(self, path: Path, own: Calibration) -> Calibration:
+        """The calibration of an image: the CSV's, else the file's own (of a DICOM), else the number.
+
+        The CSV names an image by its path from the CSV's folder, or by its file name alone.
+        """
+        for name in self._names(path):
+            if name in self.by_name:
+                return uniform(self.by_name[name])
+        return own if own.whole.known or own.regions else uniform(self.number)
+
+    def _names(self, path: Path) -> list[str]:
+        if self.csv is None:
+            return []
+        resolved, folder = path.resolve(), self.csv.resolve().parent
+        relative = [resolved.relative_to(folder).as_posix()] if resolved.is_relative_to(folder) else []
+        return [*relative, path.name]
+
+
+def read_spacings(text: str | None) -> Spacings:
+    """Reads what `--spacing` says.
+
+    Args:
+        text: a number of mm per px, the path of a CSV, or None.
+
+    Raises:
+        InputError: the number is not positive, or the CSV cannot be read or has a cell that is no positive number.
+
+    Example:
+        >>> read_spacings("0.12").number
+        0.12
+    """
+    if text is None:
+        return Spacings()
+    try:
+        number = float(text)
+    except ValueError:
+        return _read_csv(Path(text).expanduser())
+    if not 0 < number < math.inf:
+        raise InputError(f"--spacing: expected a positive number of mm per pixel or a CSV, got {text}")
+    return Spacings(number=number)
+
+
+def _read_csv(path: Path) -> Spacings:
+    if not path.is_file():
+        raise InputError(f"--spacing: expected a number of mm per pixel or a CSV, got {str(path)!r}, which is no file")
+    try:
+        image, spacing = LAYOUTS[0]
+        rows = read_rows(path, LAYOUTS[0], key=image)
+    except InputError as error:
+        try:
+            image, spacing = LAYOUTS[1]
+            rows = read_rows(path, LAYOUTS[1], key=image)
+        except InputError:
+            raise error from None
+    return Spacings(csv=path, by_name={name: _value(row, spacing) for name, row in rows.items()})
+
+
+def _value(row: CsvRow, column: str) -> float:
+    if not row.cells[column]:
+        return math.nan
+    value = row.number(column)
+    if value <= 0:
+        raise row.error(column, "a positive number of mm per pixel", f"{value:g}", "correct the cell or empty it")
+    return value

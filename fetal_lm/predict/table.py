@@ -1,0 +1,147 @@
+"""`measurements.csv`: a row for each frame, appended whole, so that a kill leaves a table that can be gone on with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from fetal_lm.atomic import atomic_path
+from fetal_lm.errors import InputError
+from fetal_lm.landmarks import NAMES
+from fetal_lm.predict.measurement import Measurement
+
+FILE_NAME: Final = "measurements.csv"
+JSON_NAME: Final = "measurements.json"
+COORDINATES: Final = tuple(f"{name}_{axis}" for name in NAMES for axis in "xy")
+CONFIDENCES: Final = tuple(f"{name}_confidence" for name in NAMES)
+NUMBERS: Final = (*COORDINATES, "bpd_mm", "ofd_mm", "hc_mm", "cephalic_index", "ga_weeks", *CONFIDENCES)
+COLUMNS: Final = (
+    "image", "frame", *COORDINATES, "bpd_mm", "ofd_mm", "hc_mm", "cephalic_index", "ga_weeks", "ga_formula",
+    *CONFIDENCES, "flag", "error",
+)  # fmt: skip
+_DECIMALS: Final = 4
+
+
+def measured_row(image: str, frame: int, measured: Measurement) -> dict[str, str]:
+    """The cells of a measured frame; what is unknown is empty."""
+    values = {name: float(value) for name, value in zip(COORDINATES, measured.points_orig.ravel(), strict=True)}
+    values |= {name: float(value) for name, value in zip(CONFIDENCES, measured.confidence, strict=True)}
+    for name in ("bpd_mm", "ofd_mm", "hc_mm", "cephalic_index", "ga_weeks"):
+        values[name] = getattr(measured, name)
+    cells = {name: "" if math.isnan(value) else f"{value:.{_DECIMALS}f}" for name, value in values.items()}
+    formula = "" if math.isnan(measured.ga_weeks) else measured.ga_formula
+    return {"image": image, "frame": str(frame), "ga_formula": formula, "flag": "; ".join(measured.flags), **cells}
+
+
+def failed_row(image: str, reason: str) -> dict[str, str]:
+    """The cells of a file, or of the rest of a file, that could not be read."""
+    return {"image": image, "error": " ".join(reason.split())}
+
+
+class Table:
+    """The growing file; a context.
+
+    Args:
+        folder: of the results, made if missing.
+        resume: go on with what is there; otherwise there must be nothing.
+
+    Raises:
+        InputError: the file cannot be written, is there without `resume`, or is not of this program.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool) -> None:
+        self.path = folder / FILE_NAME
+        self.done: set[tuple[str, str]] = set()
+        """(image, frame) of every row that was there before."""
+        self.failed_before = 0
+        """How many of them say that a file could not be read."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            there = self.path.exists() and self.path.stat().st_size > 0
+            if there and not resume:
+                raise InputError(
+                    f"{self.path}: is there already; go on with it (--resume), or name another folder with --output"
+                )
+            if there:
+                self._read()
+            self._handle = self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
+            if not self.path.stat().st_size:
+                self.append([dict(zip(COLUMNS, COLUMNS, strict=True))])
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._handle.close()
+
+    def append(self, rows: Iterable[dict[str, str]]) -> None:
+        """Adds rows in one write."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer.writerows(rows)
+        self._handle.write(text.getvalue())
+        self._handle.flush()
+
+    def _read(self) -> None:
+        self._cut_torn_row()
+        rows = _rows(self.path)
+        header = next(rows, None)
+        if header != list(COLUMNS):
+            raise InputError(
+                f"{self.path}: expected the table of an interrupted `fetal-lm predict` to go on with, but its first "
+                "line is another; name another folder with --output"
+            )
+        for cells in rows:
+            if len(cells) != len(COLUMNS):
+                raise InputError(f"{self.path}: a row has {len(cells)} cells, not {len(COLUMNS)}; remove the file")
+            row = dict(zip(COLUMNS, cells, strict=True))
+            self.done.add((row["image"], row["frame"]))
+            self.failed_before += bool(row["error"])
+
+    def _cut_torn_row(self) -> None:
+        """Removes what a kill or a full disk left of a row: whatever follows the last line break."""
+        with self.path.open("rb+") as handle:
+            content = handle.read()
+            handle.truncate(content.rfind(b"\n") + 1)
+
+
+def write_json(table: Path, path: Path) -> None:
+    """The rows of a table as a JSON list of objects, null for what is unknown; row by row, atomically."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
+        rows = _rows(table)
+        next(rows)
+        handle.write("[")
+        for number, cells in enumerate(rows):
+            handle.write(",\n" if number else "\n")
+            handle.write(json.dumps(_typed(dict(zip(COLUMNS, cells, strict=True)))))
+        handle.write("\n]\n")
+
+
+def unwritable(folder: Path, error: OSError) -> InputError:
+    """The error for results that cannot be written."""
+    return InputError(
+        f"{folder}: cannot write the results ({error.strerror or error}); free some space, or name another folder with "
+        "--output"
+    )
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as handle:
+        yield from csv.reader(handle)
+
+
+def _typed(row: dict[str, str]) -> dict[str, str | float | int | None]:
+    typed: dict[str, str | float | int | None] = dict(row)
+    typed |= {name: float(row[name]) if row[name] else None for name in NUMBERS}
+    typed["frame"] = int(row["frame"]) if row["frame"] else None
+    return typed

@@ -1,0 +1,108 @@
+"""`fetal-lm predict` with a finished run, whole."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fetal_lm import Predictor
+from fetal_lm.cli.app import app
+from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.errors import InputError
+from fetal_lm.landmarks import NAMES
+from fetal_lm.report.predictions import read_predictions
+
+from .conftest import TINY
+
+COORDINATES = [f"{name}_{axis}" for name in NAMES for axis in "xy"]
+
+
+@pytest.fixture(scope="module")
+def run(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    assert experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}").code == 0
+    return folder
+
+
+@pytest.fixture
+def scans(run, tmp_path):
+    """The run's test images as files, and one that is broken."""
+    source, folder = Phantom(seed=0, images=30), tmp_path / "scans"
+    tested = set(read_predictions(run / "predictions.csv")["image"])
+    for record in source.records():
+        if record.image in tested:
+            path = folder / record.image
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path.with_suffix(".png")), source.read(record))
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+def predict(*arguments):
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
+
+
+def rows_of(folder):
+    with (folder / "measurements.csv").open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(run, scans, tmp_path):
+    out = tmp_path / "out"
+    finished = predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--json")
+    assert finished.exit_code == 1, finished.output
+    rows = rows_of(out)
+    (broken,) = [row for row in rows if row["error"]]
+    assert broken["image"].endswith("broken.png")
+    found = {row["image"].rpartition("/")[2]: row for row in rows if not row["error"]}
+    truth = read_predictions(run / "predictions.csv")
+    assert len(found) == len(truth)
+    for row in truth.to_dict("records"):
+        name = row["image"].rpartition("/")[2].rpartition(".")[0] + ".png"
+        ours = [float(found[name][column] or "nan") for column in COORDINATES]
+        np.testing.assert_allclose(ours, [row[column] for column in COORDINATES], atol=0.01)
+    assert len(json.loads((out / "measurements.json").read_text())) == len(rows)
+    assert len(list((out / "overlays").rglob("*.png"))) == len(found)
+    table = out / "measurements.csv"
+    whole = table.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    table.write_bytes(b"".join(lines[:3]) + b"torn")
+    assert predict(scans, "--spacing", 0.5, "--output", out, "--model", run).exit_code == 2
+    resumed = predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--resume", "--no-overlays")
+    assert resumed.exit_code == 1
+    assert [row["image"] for row in rows_of(out)] == [row["image"] for row in rows]
+
+
+def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(run, scans, tmp_path):
+    (scans / "broken.png").unlink()
+    finished = predict(scans, "--output", tmp_path / "out", "--model", run, "--no-overlays")
+    assert finished.exit_code == 0, finished.output
+    assert finished.output.count("without a pixel spacing") == 1
+    assert not any(row["hc_mm"] for row in rows_of(tmp_path / "out"))
+    assert not (tmp_path / "out" / "overlays").exists()
+
+
+def test_what_is_no_model_is_said(scans, tmp_path):
+    missing = predict(scans, "--output", tmp_path / "out")
+    assert missing.exit_code == 2
+    assert "python run.py" in missing.output
+    wrong = predict(scans, "--output", tmp_path / "out", "--model", scans)
+    assert wrong.exit_code == 2
+    assert "row.json" in wrong.output
+
+
+def test_arrays_are_measured_as_files_are(run):
+    source = Phantom(seed=0, images=1)
+    image = source.read(source.records()[0])
+    predictor = Predictor(run)
+    grey = predictor.measure(image, mm_per_px=0.2)
+    colour = predictor.measure(np.dstack([image] * 3).astype(np.uint16) * 257, mm_per_px=0.2)
+    np.testing.assert_allclose(colour.points_orig, grey.points_orig, atol=0.01)
+    for wrong in (image[None, None], image.astype(float)):
+        with pytest.raises(InputError, match="expected an image of"):
+            predictor.measure(wrong)
+    with pytest.raises(InputError, match="mm_per_px"):
+        predictor.measure(image, mm_per_px=0.0)

@@ -1,0 +1,186 @@
+"""From paths to frames and spacings: everything before the network."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from fetal_lm.errors import InputError
+from fetal_lm.predict.calibration import Calibration, Spacing, uniform
+from fetal_lm.predict.frames import frames_of
+from fetal_lm.predict.inputs import image_files
+from fetal_lm.predict.spacing import read_spacings
+
+GREY = np.random.default_rng(0).integers(0, 256, (54, 80), dtype=np.uint8)
+
+
+def write_dicom(path: Path, frames: np.ndarray, **fields: object) -> Path:
+    """Frames `[N, H, W]` or `[N, H, W, 3]` of 8 or 16 bits."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = frames.shape[:3]
+    dataset.SamplesPerPixel = 3 if frames.ndim == 4 else 1
+    dataset.PhotometricInterpretation = "RGB" if frames.ndim == 4 else "MONOCHROME2"
+    if frames.ndim == 4:
+        dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated = dataset.BitsStored = 8 * frames.dtype.itemsize
+    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, 0
+    dataset.PixelData = frames.tobytes()
+    dataset["PixelData"].VR = "OW"
+    for name, value in fields.items():
+        setattr(dataset, name, value)
+    pydicom.dcmwrite(path, dataset, enforce_file_format=True)
+    return path
+
+
+def region(left: int, top: int, right: int, bottom: int, cm: tuple[float, float], units: int = 3) -> Dataset:
+    item = Dataset()
+    item.RegionSpatialFormat, item.PhysicalUnitsXDirection, item.PhysicalUnitsYDirection = 1, units, units
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = left, top
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = right, bottom
+    item.PhysicalDeltaX, item.PhysicalDeltaY = cm
+    return item
+
+
+def test_folders_are_searched_to_the_bottom_and_each_file_is_taken_once(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("c.PNG", "a.jpg", "b/d.tif", "b/e.bmp", "._a.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    write_dicom(tmp_path / "b" / "IM_0001", GREY[None])
+    (tmp_path / "out" / "overlays").mkdir(parents=True)
+    (tmp_path / "out" / "overlays" / "c.png").write_bytes(b"x")
+    paths = [str(tmp_path), str(tmp_path / "*.jpg"), str(tmp_path / "b" / "e.bmp")]
+    found = image_files(paths, output=tmp_path / "out")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "a.jpg", "b/IM_0001", "b/d.tif", "b/e.bmp", "c.PNG",
+    ]  # fmt: skip
+    (matched,) = image_files([str(tmp_path / "**" / "*.tif")], output=tmp_path / "out")
+    assert matched == tmp_path / "b" / "d.tif"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "at least one image"), ("no", "does not exist"), ("*.gif", "nothing")]
+)
+def test_nothing_to_measure_is_said(tmp_path, text, message):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=message):
+        image_files([str(tmp_path / text)], output=tmp_path / "out")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
+def test_a_still_image_is_one_frame_without_a_spacing(tmp_path, suffix):
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), GREY)
+    (frame,) = frames_of(tmp_path / f"a{suffix}")
+    assert frame.number == 1
+    assert not frame.calibration.whole.known
+    np.testing.assert_array_equal(frame.image, GREY)
+
+
+def test_a_huge_image_is_refused_by_its_header(tmp_path):
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    for name, side in (("huge", 20_000), ("large", 11_000)):
+        header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+        content = (
+            b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+        )
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"megapixels|too large"):
+            list(frames_of(path))
+
+
+def test_a_tiff_of_several_pages_is_not_cut_to_its_first(tmp_path):
+    cv2.imwritemulti(str(tmp_path / "a.tif"), [GREY, GREY])
+    with pytest.raises(InputError, match="2 pages"):
+        list(frames_of(tmp_path / "a.tif"))
+
+
+def test_every_frame_of_a_dicom_is_read(tmp_path):
+    frames = np.stack([GREY, 255 - GREY, GREY // 2])
+    read = list(frames_of(write_dicom(tmp_path / "a.dcm", frames)))
+    assert [frame.number for frame in read] == [1, 2, 3]
+    np.testing.assert_array_equal([frame.image for frame in read], frames)
+    assert not read[0].calibration.whole.known
+
+
+def test_dicom_colours_depths_and_inversion_become_grey(tmp_path):
+    colour = np.dstack([GREY, GREY, GREY])[None]
+    (frame,) = frames_of(write_dicom(tmp_path / "c.dcm", colour))
+    np.testing.assert_array_equal(frame.image, GREY)
+    twelve = (GREY.astype(np.uint16) * 16)[None]
+    (frame,) = frames_of(write_dicom(tmp_path / "d.dcm", twelve, BitsStored=12, HighBit=11))
+    assert np.abs(frame.image.astype(int) - GREY).max() <= 1
+    inverted = write_dicom(tmp_path / "i.dcm", GREY[None], PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(next(frames_of(inverted)).image, 255 - GREY)
+
+
+def test_dicom_regions_go_before_pixel_spacing_and_rows_are_y(tmp_path):
+    plain = write_dicom(tmp_path / "a.dcm", GREY[None], PixelSpacing=[0.3, 0.2])
+    assert next(frames_of(plain)).calibration.whole == Spacing(0.2, 0.3)
+    regions = [region(0, 0, 79, 53, (0.01, -0.02)), region(0, 0, 5, 5, (1.0, 1.0), units=4)]
+    both = write_dicom(tmp_path / "b.dcm", GREY[None], PixelSpacing=[0.3, 0.2], SequenceOfUltrasoundRegions=regions)
+    assert next(frames_of(both)).calibration.whole == pytest.approx((0.1, 0.2))
+
+
+def test_the_region_with_the_head_gives_its_spacing(tmp_path):
+    regions = [region(0, 0, 39, 53, (0.01, 0.01)), region(40, 0, 79, 53, (0.03, 0.03))]
+    path = write_dicom(tmp_path / "a.dcm", GREY[None], SequenceOfUltrasoundRegions=regions)
+    calibration = next(frames_of(path)).calibration
+    head = np.array([[5.0, 20.0], [35.0, 20.0], [20.0, 5.0], [20.0, 35.0]])
+    assert calibration.at(head).x_mm == pytest.approx(0.1)
+    assert calibration.at(head + np.array([40, 0])).x_mm == pytest.approx(0.3)
+    assert not calibration.at(head + np.array([20, 0])).known
+
+
+@pytest.mark.parametrize("left", [0.9, 0.02])
+def test_a_broken_dicom_is_an_error(tmp_path, left):
+    path = write_dicom(tmp_path / "a.dcm", np.stack([GREY] * 4))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(InputError, match=r"a\.dcm"):
+        list(frames_of(path))
+
+
+def test_spacings_by_image_go_before_the_files_own_and_a_number_after(tmp_path):
+    table = tmp_path / "spacings.csv"
+    table.write_text("image,mm_per_px\nsub/a.png,0.1\nb.png,0.2\nc.png,\n")
+    spacings, own = read_spacings(str(table)), uniform(0.9)
+    assert spacings.of(tmp_path / "sub" / "a.png", own) == uniform(0.1)
+    assert spacings.of(tmp_path / "elsewhere" / "b.png", Calibration()) == uniform(0.2)
+    assert math.isnan(spacings.of(tmp_path / "c.png", Calibration()).whole.x_mm)
+    assert spacings.of(tmp_path / "d.png", own) == own
+    assert not spacings.of(tmp_path / "d.png", Calibration()).whole.known
+    assert read_spacings("0.12").of(tmp_path / "d.png", own) == own
+    assert read_spacings("0.12").of(tmp_path / "d.png", Calibration()) == uniform(0.12)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "absent.csv"])
+def test_a_wrong_spacing_is_said(text):
+    with pytest.raises(InputError, match="--spacing"):
+        read_spacings(text)
+
+
+def test_hc18s_own_table_is_read_and_a_wrong_cell_named(tmp_path):
+    table = tmp_path / "hc18.csv"
+    table.write_text("filename,pixel size(mm),head circumference (mm)\na.png,0.5,100\n")
+    assert read_spacings(str(table)).by_name == {"a.png": 0.5}
+    table.write_text("image,mm_per_px\na.png,0.5\nb.png,-1\n")
+    with pytest.raises(InputError, match="line 3, column 'mm_per_px'"):
+        read_spacings(str(table))
+    table.write_text("picture,mm\na.png,0.5\n")
+    with pytest.raises(InputError, match="'image', 'mm_per_px'"):
+        read_spacings(str(table))

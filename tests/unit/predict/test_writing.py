@@ -1,0 +1,123 @@
+"""From points to rows and pictures: everything behind the network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+
+from fetal_lm.errors import InputError
+from fetal_lm.predict.calibration import UNKNOWN, Spacing
+from fetal_lm.predict.measurement import measurement_of
+from fetal_lm.predict.overlay import draw_overlay
+from fetal_lm.predict.table import COLUMNS, Table, failed_row, measured_row, write_json
+
+HEAD = np.array([[100.0, 150.0], [300.0, 150.0], [200.0, 70.0], [200.0, 230.0]])
+SURE = np.array([0.9, 0.8, 1.0, 0.7])
+SIZE = (300, 420)
+
+
+SQUARE = Spacing(0.5, 0.5)
+
+
+def measured(points=HEAD, sure=SURE, spacing=SQUARE):
+    return measurement_of(points, sure, spacing=spacing, size_orig=SIZE)
+
+
+def test_a_good_head_is_measured_and_trusted():
+    head = measured()
+    assert (head.bpd_mm, head.ofd_mm, head.cephalic_index) == (80.0, 100.0, 0.8)
+    # By hand: Ramanujan with axes 80 and 100 mm, h = 1 / 81.
+    assert head.hc_mm == pytest.approx(math.pi * 90 * (1 + (3 / 81) / (10 + math.sqrt(4 - 3 / 81))), abs=1e-6)
+    assert head.ga_weeks == pytest.approx(8.96 + 0.54 * 28.3617 + 0.0003 * 28.3617**3, abs=1e-3)
+    assert head.flags == ()
+    assert head.trusted
+
+
+def test_pixels_need_not_be_square():
+    head = measured(spacing=Spacing(0.4, 0.5))
+    assert (head.bpd_mm, head.ofd_mm, head.cephalic_index) == (80.0, 80.0, 1.0)
+
+
+def test_without_a_spacing_there_are_no_millimetres_but_an_index():
+    head = measured(spacing=UNKNOWN)
+    assert all(math.isnan(value) for value in (head.bpd_mm, head.ofd_mm, head.hc_mm, head.ga_weeks))
+    assert head.cephalic_index == 0.8
+    assert head.trusted
+
+
+@pytest.mark.parametrize(
+    ("points", "sure", "spacing", "flag"),
+    [
+        (np.where(np.arange(4)[:, None] == 1, np.nan, HEAD), SURE, UNKNOWN, "not found: ofd_2"),
+        (HEAD, np.array([0.9, 0.1, 1.0, np.nan]), UNKNOWN, "low confidence: ofd_2, bpd_2"),
+        (HEAD + np.array([130, 0]), SURE, UNKNOWN, "outside the image: ofd_2"),
+        (HEAD + np.array([[0, 0], [0, 0], [40, 0], [40, 0]]), SURE, UNKNOWN, "do not bisect"),
+        (HEAD + np.array([[0, 0], [0, 0], [40, 0], [-40, 0]]), SURE, UNKNOWN, "right angles"),
+        (HEAD + np.array([[0, 0], [0, 0], [0, 40], [0, -40]]), SURE, UNKNOWN, "cephalic index 0.40 outside"),
+        (HEAD[[2, 3, 0, 1]], SURE, UNKNOWN, "cephalic index 1.25 outside"),
+        (HEAD, SURE, Spacing(5.0, 5.0), "is the spacing right"),
+    ],
+)
+def test_each_reason_for_distrust_is_said(points, sure, spacing, flag):
+    (said,) = measured(points, sure, spacing).flags
+    assert flag in said
+
+
+def rows_of(path):
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_the_columns_are_those_that_were_promised(tmp_path):
+    assert COLUMNS == (
+        "image", "frame", "ofd_1_x", "ofd_1_y", "ofd_2_x", "ofd_2_y", "bpd_1_x", "bpd_1_y", "bpd_2_x", "bpd_2_y",
+        "bpd_mm", "ofd_mm", "hc_mm", "cephalic_index", "ga_weeks", "ga_formula", "ofd_1_confidence",
+        "ofd_2_confidence", "bpd_1_confidence", "bpd_2_confidence", "flag", "error",
+    )  # fmt: skip
+    with Table(tmp_path, resume=False) as table:
+        table.append([measured_row("a, b.png", 1, measured()), failed_row("c.png", "two\nlines")])
+    good, bad = rows_of(tmp_path / "measurements.csv")
+    assert good["image"] == "a, b.png"
+    assert (good["ofd_2_x"], good["bpd_mm"], good["ga_formula"]) == ("300.0000", "80.0000", "Hadlock 1984 (HC)")
+    assert (bad["image"], bad["frame"], bad["ofd_1_x"], bad["error"]) == ("c.png", "", "", "two lines")
+    write_json(tmp_path / "measurements.csv", tmp_path / "m.json")
+    first, second = json.loads((tmp_path / "m.json").read_text())
+    assert (first["frame"], first["hc_mm"], second["hc_mm"]) == (1, pytest.approx(measured().hc_mm, abs=1e-4), None)
+    assert set(first) == set(COLUMNS)
+
+
+def test_a_torn_row_is_cut_and_the_rest_gone_on_with(tmp_path):
+    with Table(tmp_path, resume=False) as table:
+        table.append([measured_row("a.png", 1, measured()), failed_row("b.png", "broken")])
+    whole = (tmp_path / "measurements.csv").read_bytes()
+    (tmp_path / "measurements.csv").write_bytes(whole + b"c.png,1,10")
+    with Table(tmp_path, resume=True) as table:
+        assert table.done == {("a.png", "1"), ("b.png", "")}
+        assert table.failed_before == 1
+    assert (tmp_path / "measurements.csv").read_bytes() == whole
+
+
+def test_results_are_not_overwritten_nor_mixed_with_others(tmp_path):
+    (tmp_path / "measurements.csv").write_text("something,else\n1,2\n")
+    with pytest.raises(InputError, match="--resume"):
+        Table(tmp_path, resume=False)
+    with pytest.raises(InputError, match="its first line is another"):
+        Table(tmp_path, resume=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write the results"):
+        Table(tmp_path / "file", resume=False)
+
+
+def test_the_picture_shows_the_calipers_where_the_points_are():
+    image = np.zeros(SIZE, np.uint8)
+    picture = draw_overlay(image, measured())
+    assert picture.shape == (*SIZE, 3)
+    for x, y in HEAD.astype(int):
+        assert picture[y, x].max() > 100
+    assert not picture[280:, 330:].any()
+    nothing = measured(np.full((4, 2), np.nan), np.full(4, np.nan))
+    assert draw_overlay(image, nothing).shape == (*SIZE, 3)
