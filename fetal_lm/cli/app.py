@@ -67,24 +67,29 @@ def main(
 @app.command(
     epilog="Examples:\n\n  fetal-lm report outputs/three_models/phantom_2026-01-31_12-00-00\n\n"
     "  fetal-lm report outputs/single_hourglass/2026-01-31_12-00-00 --output report"
+    " --html report.html"
 )
 def report(
     sweep_dir: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the report.", show_default="SWEEP_DIR/report")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write one self-contained page to look at.", show_default=False)
+    ] = None,
 ) -> None:
     """Compare the models of a finished sweep, from disk alone.
 
-    Prints the table and writes comparison.md, comparison.csv, comparison_pairs.csv, differences.png,
-    learning_curves.png, error_distribution.png and predictions.png.
+    Prints the table and writes comparison.md, comparison.csv, comparison.tex, comparison_pairs.csv, differences.png,
+    learning_curves.png, error_distribution.png and predictions.png. The page of --html has the table, plots whose
+    points show their images, and a gallery; it needs no network.
 
     Exit code: 0 if every job is there; 1 if one is missing or damaged (it is named, the others are shown);
     2 if the folder holds no run.
     """
     from fetal_lm.report.command import report_sweep
 
-    raise typer.Exit(report_sweep(sweep_dir, output))
+    raise typer.Exit(report_sweep(sweep_dir, output, html=html))
 
 
 @app.command(

@@ -10,9 +10,11 @@ from typing import Any, Final, cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fetal_lm.configuration import read_configuration
 from fetal_lm.data.records import Source
 from fetal_lm.errors import InputError
 
+ADAPTERS: Final = "fetal_lm.data.adapters"
 CONF: Final = Path(__file__).resolve().parents[2] / "conf" / "data"
 
 
@@ -46,6 +48,36 @@ def source_by_name(name: str, **options: Any) -> Source:
         arguments = cast(dict[str, Any], OmegaConf.to_container(chosen, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise InputError(f"source {name}: its folder is not given; add --root DIR") from error
+    return _made(arguments)
+
+
+def source_of_run(path: Path) -> Source:
+    """Makes the source that a run's `config.yaml` describes, to read the run's images again.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: the file is missing or damaged, its source is none of this package's (a report runs no code that a
+            folder names), or the source does not like an option's value.
+    """
+    cfg = read_configuration(path)
+    try:
+        arguments = OmegaConf.to_container(cfg.data.source, resolve=True, throw_on_missing=True)
+    except (OmegaConfBaseException, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: expected a data source under data.source, got {error}") from error
+    target = arguments.get("_target_") if isinstance(arguments, dict) else None
+    if not isinstance(arguments, dict) or not str(target).startswith(f"{ADAPTERS}."):
+        raise InputError(f"{path}: expected a data source of {ADAPTERS}, got {target!r}; its images are not read")
+    try:
+        return _made(cast(dict[str, Any], arguments))
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{path}: this version of fetal_lm has no such data source ({error}); use the version that trained the run"
+        ) from error
+
+
+def _made(arguments: dict[str, Any]) -> Source:
     module, _, function = arguments.pop("_target_").rpartition(".")
     source: Source = getattr(importlib.import_module(module), function)(**arguments)
     return source

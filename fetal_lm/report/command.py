@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Console
 
 from fetal_lm.errors import InputError
-from fetal_lm.report import pictures, sections, tables
+from fetal_lm.report import latex, pictures, sections, tables
 from fetal_lm.report.comparison import Comparison, compare
 from fetal_lm.report.forest import forest_picture
 from fetal_lm.report.sweep import Problem, Sweep, read_sweep
@@ -19,17 +19,20 @@ INCOMPLETE: Final = 1
 TABLE_WIDTH: Final = 120
 
 
-def report_sweep(folder: Path, output: Path | None = None, console: Console | None = None) -> int:
+def report_sweep(
+    folder: Path, output: Path | None = None, console: Console | None = None, html: Path | None = None
+) -> int:
     """Prints the comparison of a sweep and writes it with its pictures.
 
-    Written, each whole or not at all: comparison.md, comparison.csv, comparison_pairs.csv, differences.png,
-    learning_curves.png, error_distribution.png, predictions.png; a file that has nothing to show is not written, and an
-    older one of that name is removed.
+    Written, each whole or not at all: comparison.md, comparison.csv, comparison.tex, comparison_pairs.csv,
+    differences.png, learning_curves.png, error_distribution.png, predictions.png; a file that has nothing to show is
+    not written, and an older one of that name is removed.
 
     Args:
         folder: of a sweep or of a single run.
         output: folder for the report; `folder / "report"` by default.
         console: where to print.
+        html: file for the comparison as one page to look at; None writes none.
 
     Returns:
         The exit code: 0 if everything was there, 1 if a job or a file is missing or damaged (the rest is shown).
@@ -47,10 +50,17 @@ def report_sweep(folder: Path, output: Path | None = None, console: Console | No
     try:
         with console.status("drawing the pictures"):
             written = _write(output, comparison, sweep)
+        if html is not None:
+            # Plotly and Jinja2 take a moment that only this page needs.
+            from fetal_lm.report.page.document import write_page
+
+            with console.status("writing the page"):
+                write_page(comparison, sweep, html)
+            written.append(html)
     except OSError as error:
         raise InputError(
-            f"{output}: cannot write the report ({error.strerror or error}); free some space or name another folder "
-            "with --output"
+            f"{error.filename or output}: cannot write the report ({error.strerror or error}); free some space or name "
+            "another folder with --output, another file with --html"
         ) from error
     for path in written:
         _print(console, f"wrote {path}")
@@ -76,6 +86,7 @@ def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
     writers: dict[str, Callable[[Path], bool | None]] = {
         "comparison.md": lambda path: tables.write_markdown(comparison, sweep.problems, path),
         "comparison.csv": lambda path: tables.write_csv(comparison, path) if comparison.entries else False,
+        "comparison.tex": lambda path: latex.write_latex(comparison, path) if comparison.entries else False,
         "comparison_pairs.csv": lambda path: (
             tables.write_pairs(comparison, path) if len(comparison.pairs.table) else False
         ),

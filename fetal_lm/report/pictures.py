@@ -110,7 +110,7 @@ def learning_curves(entries: Sequence[Entry], path: Path) -> bool:
     Returns:
         False, and nothing is written, if no run has a history.
     """
-    panels = _curves_to_show(entries)
+    panels = curves_to_show(entries)
     if not panels:
         return False
     columns = min(2, len(panels))
@@ -197,7 +197,7 @@ def _caption(row: dict[Any, Any], error_px: np.ndarray, error_mm: np.ndarray, un
     return f"{case}{row['image']}\n{error_px.mean():.1f} px of 256, {millimetres}{missed}"
 
 
-def _curves_to_show(entries: Sequence[Entry]) -> list[str]:
+def curves_to_show(entries: Sequence[Entry]) -> list[str]:
     """The columns of the histories worth a panel: the losses, then what most models have."""
     entries_with: dict[str, set[str]] = {}
     for entry in entries:

@@ -12,27 +12,13 @@ from rich.text import Text
 
 from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.report import wording
+from fetal_lm.report.columns import COLUMNS
 from fetal_lm.report.comparison import RELATIVE_FIGURES, Comparison
 from fetal_lm.report.markdown import escape, table_lines
 from fetal_lm.report.sections import fold_section, naming_section, pair_section
 from fetal_lm.report.sweep import Problem
 
-MARKDOWN_COLUMNS: Final = (
-    "Model",
-    "Mean px",
-    "Median px",
-    "Mean mm",
-    "Median mm",
-    "SDR 1/2/3/4 mm, %",
-    "BPD mm",
-    "OFD mm",
-    "HC mm",
-    "Undecoded %",
-    "Parameters",
-    "ms per image",
-    "Training",
-    "Seeds",
-)
+MARKDOWN_COLUMNS: Final = ("Model", *(column.header for column in COLUMNS))
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
@@ -112,20 +98,8 @@ def _markdown_label(row: Mapping[str, Any]) -> str:
 
 
 def _markdown_cells(row: Mapping[str, Any]) -> list[str]:
-    return [
-        _markdown_label(row),
-        _with_interval(row, "mean_px"),
-        wording.mean_and_spreads(row, "median_px"),
-        _with_interval(row, "mean_mm"),
-        wording.mean_and_spreads(row, "median_mm"),
-        wording.success_rates(row, " / "),
-        *(_with_interval(row, f"{name}_mae_mm") for name in ("bpd", "ofd", "hc")),
-        wording.percent(row["undecoded_rate"]),
-        wording.millions(row["parameters"]),
-        wording.number(row["ms_per_image"]),
-        wording.duration(row["train_seconds"]),
-        f"{row['seeds']:.0f}" + (f" x {row['folds']:.0f} folds" if row["folds"] > 1 else ""),
-    ]
+    cells = [f"{column.text(row)} {column.interval(row)}".rstrip() for column in COLUMNS]
+    return [_markdown_label(row), *cells]
 
 
 def _relative_errors(rows: Sequence[Mapping[str, Any]]) -> list[str]:

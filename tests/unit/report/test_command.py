@@ -17,6 +17,7 @@ from fetal_lm.report.command import report_sweep
 FILES = {
     "comparison.md",
     "comparison.csv",
+    "comparison.tex",
     "comparison_pairs.csv",
     "differences.png",
     "learning_curves.png",
@@ -78,7 +79,7 @@ def test_a_picture_of_an_earlier_report_is_removed(three_models: Path) -> None:
 def test_the_same_sweep_gives_the_same_files(three_models: Path, tmp_path: Path) -> None:
     report(three_models, tmp_path / "a")
     report(three_models, tmp_path / "b")
-    for name in ("comparison.md", "comparison.csv", "comparison_pairs.csv"):
+    for name in ("comparison.md", "comparison.csv", "comparison.tex", "comparison_pairs.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
