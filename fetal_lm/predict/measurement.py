@@ -87,14 +87,14 @@ def measurement_of(
 
 def _of_points(points_orig: np.ndarray, confidence: np.ndarray, size_orig: Size) -> list[str]:
     flags = []
-    missing: np.ndarray = np.isnan(points_orig).any(1)
+    missing = np.asarray(np.isnan(points_orig).any(1))
     if missing.any():
         flags.append(f"not found: {_names(missing)}")
-    unsure: np.ndarray = ~missing & ~(confidence >= LOW_CONFIDENCE)
+    unsure = np.asarray(~missing & ~(confidence >= LOW_CONFIDENCE))
     if unsure.any():
         flags.append(f"low confidence: {_names(unsure)}")
     far_edge = np.array(size_orig[::-1]) - 0.5
-    outside: np.ndarray = ((points_orig < -0.5) | (points_orig > far_edge)).any(1)
+    outside = np.asarray(((points_orig < -0.5) | (points_orig > far_edge)).any(1))
     if outside.any():
         flags.append(f"outside the image: {_names(outside)}")
     return flags
