@@ -1,14 +1,35 @@
-"""`config.yaml`: the resolved configuration that a run wrote into its folder."""
+"""What a configuration must be like, and how to read the one that a run wrote into its folder."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fetal_lm.errors import InputError
+
+SWITCHES: Final = frozenset(
+    {"allow_leak", "cache", "drop_leaking", "joint", "swap_invariant", "test_flips", "test_selects"}
+)
+"""Options of this package that are on or off."""
+
+
+def check_switches(flat: Mapping[str, Any]) -> None:
+    """Refuses a switch that is neither on nor off: Python takes every word for true, `no` and `off` too.
+
+    Args:
+        flat: a resolved configuration with dotted keys.
+
+    Raises:
+        InputError: a switch is neither true (or 1) nor false (or 0).
+    """
+    for key, value in flat.items():
+        if key.rpartition(".")[2] in SWITCHES and value not in (True, False):
+            raise InputError(f"{key}: expected true or false, got {value!r}")
 
 
 def read_configuration(path: Path) -> DictConfig:

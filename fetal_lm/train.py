@@ -22,6 +22,7 @@ from pytorch_lightning.loggers import Logger
 from fetal_lm import __version__, checkpoints, tracking
 from fetal_lm.atomic import write_text
 from fetal_lm.callbacks import training_seconds
+from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
@@ -75,7 +76,7 @@ def _hydra_main(cfg: DictConfig) -> None:
     (folder / "error.txt").unlink(missing_ok=True)
     try:
         train(cfg, folder)
-    except Exception as error:
+    except Exception as error:  # Nothing is swallowed: it is written down, then raised again.
         message = _users_mistake(error, folder)
         try:
             write_text(folder / "error.txt", f"{message}\n" if message else traceback.format_exc())
@@ -118,6 +119,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         if value == MISSING:
             raise InputError(f"{key} is not set; add {key}=... to the command (conf/ says what it means)")
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    check_switches(tracking.flatten(config))
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 

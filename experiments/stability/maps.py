@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 import typer
 from hydra.utils import instantiate
+from scipy.stats import chi2
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 from tqdm import tqdm
@@ -49,8 +50,18 @@ def main(sweep: Annotated[Path, typer.Argument(help="Folder of a finished sweep.
     groups = table.drop(columns="seed").groupby("model")
     shown = groups.mean().round(2).astype(str) + " +- " + groups.std().round(2).astype(str)
     typer.echo(shown.T.to_string())
+    for model, values in table.groupby("model")["mean_px"]:
+        low, high = deviation_interval(values)
+        typer.echo(f"{model}: standard deviation of mean_px {values.std():.3f}, 95 % interval {low:.2f} to {high:.2f}")
     picture(table, output.with_suffix(".png"))
     typer.echo(f"wrote {output} and {output.with_suffix('.png')}")
+
+
+def deviation_interval(values: pd.Series[float]) -> tuple[float, float]:
+    """95 % interval of a normal distribution's standard deviation, by chi-square; NaN for a single value."""
+    free = len(values) - 1
+    low, high = values.std() * (free / chi2.ppf([0.975, 0.025], free)) ** 0.5
+    return float(low), float(high)
 
 
 def picture(table: pd.DataFrame, path: Path) -> None:

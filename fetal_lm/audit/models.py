@@ -73,7 +73,7 @@ class CrossFitted:
             return None
         as_named, exchanged = [], []
         for prediction in self._predictions.get(row.image, ()):
-            if self._seen[prediction.run].names(row.image, row.examination):
+            if self._seen[prediction.run].seen_by_name(row.image, row.examination):
                 self.refused += 1
                 continue
             if not np.isfinite(prediction.points_orig).all():

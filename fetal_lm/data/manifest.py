@@ -72,8 +72,8 @@ class Manifest:
         same_archive = self.archive is None or self.archive == archive
         return (same_archive and record.examination in examinations) or content in contents
 
-    def names(self, image: str, examination: str) -> bool:
-        """Whether the run trained or selected on an image of this name or of this examination."""
+    def seen_by_name(self, image: str, examination: str) -> bool:
+        """As `seen`, of the same archive and by name alone: the image itself, or another of its examination."""
         examinations, _ = self._learnt
         return examination in examinations or any(image in self.parts[part] for part in _LEARNT)
 

@@ -10,6 +10,9 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fetal_lm.configuration import SWITCHES, check_switches
+from fetal_lm.errors import InputError
+
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(path for path in CONF.glob("*/*.yaml"))
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -35,6 +38,20 @@ def test_a_group_reads_root_keys_and_never_a_sibling(path):
     for reference in re.findall(r"\$\{([^}]*)\}?", path.read_text()):
         root = re.split(r"[.:]", reference)[0]
         assert root in {"", "hydra", "oc", "paths"} or root not in GROUPS, f"{path} reads {reference}"
+
+
+def test_every_switch_of_ours_is_checked():
+    ours = [CONF / "config.yaml", *(path for path in FILES if path.parent.name in ("codec", "data", "loss", "split"))]
+    options = [OmegaConf.to_container(OmegaConf.load(path)).items() for path in ours]
+    switches = {key for items in options for key, value in items if isinstance(value, bool)} - {"_partial_"}
+    assert switches == SWITCHES
+
+
+@pytest.mark.parametrize("word", ["no", "maybe", None, 2, []])
+def test_a_switch_is_on_or_off(word):
+    check_switches({"split.drop_leaking": True, "codec.joint": 0, "trainer.precision": word})
+    with pytest.raises(InputError, match=r"split\.drop_leaking: expected true or false, got "):
+        check_switches({"split.drop_leaking": word})
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "augment").glob("*.yaml")))

@@ -27,6 +27,7 @@ from .test_sweep import inspect
         (["ckpt_path=last"], ["last.ckpt", "hydra.run.dir"]),
         (["data.fit=crop"], ["crop", "letterbox"]),
         (["data.order=random"], ["random", "canonical"]),
+        (["test_flips=no"], ["test_flips", "true or false", "'no'"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )

@@ -3,10 +3,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from fetal_lm.atomic import atomic_path, write_text
+
+NOBODY = 65534
 
 
 def test_a_file_appears_whole_with_ordinary_rights_and_nothing_beside_it(tmp_path):
@@ -66,12 +70,19 @@ def test_processes_that_write_at_once_never_mix(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["row.json"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_raises(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError):
-        write_text(tmp_path / "row.json", "x")
-    tmp_path.chmod(0o700)
+def test_a_folder_that_cannot_be_written_raises():
+    # Root may write everywhere, so that the test is somebody else meanwhile, whom pytest's own folders keep out.
+    own = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        try:
+            os.seteuid(own or NOBODY)
+            with pytest.raises(PermissionError):
+                write_text(Path(folder) / "row.json", "x")
+        finally:
+            os.seteuid(own)
+        assert list(Path(folder).iterdir()) == []
+        Path(folder).chmod(0o700)
 
 
 def test_a_file_where_a_folder_should_be_raises(tmp_path):
