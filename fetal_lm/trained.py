@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fetal_lm import checkpoints
 from fetal_lm.configuration import read_configuration
 from fetal_lm.data.datamodule import LandmarkDataModule
+from fetal_lm.data.images import digest
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest, read_manifest
 from fetal_lm.data.records import Record, Source
@@ -35,12 +36,14 @@ class TrainedRun:
         manifest: whom it trained, selected and tested on.
         cfg: its resolved configuration.
         model: on the CPU, with the selected weights, in evaluation mode.
+        digest: SHA-256 of the selected weights' file.
     """
 
     row: RunRow
     manifest: Manifest
     cfg: DictConfig
     model: Hypothesis
+    digest: str
 
     @property
     def precision(self) -> str:
@@ -85,4 +88,4 @@ def load_run(folder: Path) -> TrainedRun:
             f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
         ) from error
     checkpoints.load_weights(model, checkpoint)
-    return TrainedRun(row, manifest, cfg, model.eval())
+    return TrainedRun(row, manifest, cfg, model.eval(), digest(checkpoint))

@@ -79,7 +79,8 @@ def predict(
     root = Path(os.path.commonpath([file.resolve().parent for file in files]))
     predictor = Predictor(model)
     counts = _Counts()
-    with Table(output, resume=resume) as table:
+    made_with = {"model": predictor.digest, "spacing": spacings.digest}
+    with Table(output, resume=resume, made_with=made_with) as table:
         try:
             counts.broken = table.failed_before
             for batch in _batches(files, spacings, table, counts):

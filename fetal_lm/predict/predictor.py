@@ -39,6 +39,8 @@ class Predictor:
 
     def __init__(self, model: str | Path | None = None) -> None:
         run = _run(model)
+        self.digest = run.digest
+        """SHA-256 of the weights' file."""
         self._model = run.model
         height, width = run.cfg.image_size
         self._size_net: geometry.Size = (height, width)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
+from fetal_lm.data.images import digest
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, uniform
 
@@ -28,6 +29,11 @@ class Spacings:
     number: float = math.nan
     csv: Path | None = None
     by_name: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What tells these spacings from others: the number, or SHA-256 of the CSV."""
+        return str(self.number) if self.csv is None else digest(self.csv)
 
     def of(self, path: Path, own: Calibration) -> Calibration:
         """The calibration of an image: the CSV's, else the file's own (of a DICOM), else the number.

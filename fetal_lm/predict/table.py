@@ -6,18 +6,19 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from fetal_lm.atomic import atomic_path
+from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES
 from fetal_lm.predict.measurement import Measurement
 
 FILE_NAME: Final = "measurements.csv"
 JSON_NAME: Final = "measurements.json"
+MADE_WITH_NAME: Final = "made_with.json"
 COORDINATES: Final = tuple(f"{name}_{axis}" for name in NAMES for axis in "xy")
 CONFIDENCES: Final = tuple(f"{name}_confidence" for name in NAMES)
 NUMBERS: Final = (*COORDINATES, "bpd_mm", "ofd_mm", "hc_mm", "cephalic_index", "ga_weeks", *CONFIDENCES)
@@ -50,12 +51,14 @@ class Table:
     Args:
         folder: of the results, made if missing.
         resume: go on with what is there; otherwise there must be nothing.
+        made_with: what every row depends on, by name; kept beside the table, so that rows of two models never mix.
 
     Raises:
-        InputError: the file cannot be written, is there without `resume`, or is not of this program.
+        InputError: the file cannot be written, is there without `resume`, is not of this program, or was begun with
+            something else.
     """
 
-    def __init__(self, folder: Path, *, resume: bool) -> None:
+    def __init__(self, folder: Path, *, resume: bool, made_with: Mapping[str, str]) -> None:
         self.path = folder / FILE_NAME
         self.done: set[tuple[str, str]] = set()
         """(image, frame) of every row that was there before."""
@@ -70,6 +73,9 @@ class Table:
                 )
             if there:
                 self._read()
+                _check_made_with(folder / MADE_WITH_NAME, made_with)
+            else:
+                write_text(folder / MADE_WITH_NAME, json.dumps(dict(made_with), indent=1) + "\n")
             self._handle = self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
             if not self.path.stat().st_size:
                 self.append([dict(zip(COLUMNS, COLUMNS, strict=True))])
@@ -113,6 +119,22 @@ class Table:
         with self.path.open("rb+") as handle:
             content = handle.read()
             handle.truncate(content.rfind(b"\n") + 1)
+
+
+def _check_made_with(path: Path, made_with: Mapping[str, str]) -> None:
+    try:
+        began = json.loads(path.read_text(encoding="utf-8"))
+        other = [name for name in made_with if began[name] != made_with[name]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: expected what the table beside it was begun with, but {error!r}; name another folder with "
+            "--output"
+        ) from error
+    if other:
+        raise InputError(
+            f"{path}: the table was begun with another {' and another '.join(other)}; give what it began with, or name "
+            "another folder with --output"
+        )
 
 
 def write_json(table: Path, path: Path) -> None:

@@ -71,6 +71,10 @@ def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(run, scans, tmp_pa
     lines = whole.splitlines(keepends=True)
     table.write_bytes(b"".join(lines[:3]) + b"torn")
     assert predict(scans, "--spacing", 0.5, "--output", out, "--model", run).exit_code == 2
+    other = predict(scans, "--spacing", 0.4, "--output", out, "--model", run, "--resume")
+    assert other.exit_code == 2
+    assert "begun with another spacing" in other.output.replace("\n", " ")
+    table.write_bytes(b"".join(lines[:3]) + b"torn")
     resumed = predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--resume", "--no-overlays")
     assert resumed.exit_code == 1
     assert [row["image"] for row in rows_of(out)] == [row["image"] for row in rows]

@@ -18,6 +18,7 @@ from fetal_lm.predict.table import COLUMNS, Table, failed_row, measured_row, wri
 HEAD = np.array([[100.0, 150.0], [300.0, 150.0], [200.0, 70.0], [200.0, 230.0]])
 SURE = np.array([0.9, 0.8, 1.0, 0.7])
 SIZE = (300, 420)
+MADE_WITH = {"model": "a", "spacing": "0.5"}
 
 
 SQUARE = Spacing(0.5, 0.5)
@@ -78,7 +79,7 @@ def test_the_columns_are_those_that_were_promised(tmp_path):
         "bpd_mm", "ofd_mm", "hc_mm", "cephalic_index", "ga_weeks", "ga_formula", "ofd_1_confidence",
         "ofd_2_confidence", "bpd_1_confidence", "bpd_2_confidence", "flag", "error",
     )  # fmt: skip
-    with Table(tmp_path, resume=False) as table:
+    with Table(tmp_path, resume=False, made_with=MADE_WITH) as table:
         table.append([measured_row("a, b.png", 1, measured()), failed_row("c.png", "two\nlines")])
     good, bad = rows_of(tmp_path / "measurements.csv")
     assert good["image"] == "a, b.png"
@@ -91,25 +92,39 @@ def test_the_columns_are_those_that_were_promised(tmp_path):
 
 
 def test_a_torn_row_is_cut_and_the_rest_gone_on_with(tmp_path):
-    with Table(tmp_path, resume=False) as table:
+    with Table(tmp_path, resume=False, made_with=MADE_WITH) as table:
         table.append([measured_row("a.png", 1, measured()), failed_row("b.png", "broken")])
     whole = (tmp_path / "measurements.csv").read_bytes()
     (tmp_path / "measurements.csv").write_bytes(whole + b"c.png,1,10")
-    with Table(tmp_path, resume=True) as table:
+    with Table(tmp_path, resume=True, made_with=MADE_WITH) as table:
         assert table.done == {("a.png", "1"), ("b.png", "")}
         assert table.failed_before == 1
     assert (tmp_path / "measurements.csv").read_bytes() == whole
 
 
+def test_rows_of_two_models_never_mix(tmp_path):
+    with Table(tmp_path, resume=False, made_with=MADE_WITH):
+        pass
+    with Table(tmp_path, resume=True, made_with=MADE_WITH):
+        pass
+    with pytest.raises(InputError, match="begun with another model;"):
+        Table(tmp_path, resume=True, made_with={**MADE_WITH, "model": "b"})
+    with pytest.raises(InputError, match="begun with another model and another spacing;"):
+        Table(tmp_path, resume=True, made_with={"model": "b", "spacing": "nan"})
+    (tmp_path / "made_with.json").write_text("[]")
+    with pytest.raises(InputError, match=r"made_with\.json: expected what the table"):
+        Table(tmp_path, resume=True, made_with=MADE_WITH)
+
+
 def test_results_are_not_overwritten_nor_mixed_with_others(tmp_path):
     (tmp_path / "measurements.csv").write_text("something,else\n1,2\n")
     with pytest.raises(InputError, match="--resume"):
-        Table(tmp_path, resume=False)
+        Table(tmp_path, resume=False, made_with=MADE_WITH)
     with pytest.raises(InputError, match="its first line is another"):
-        Table(tmp_path, resume=True)
+        Table(tmp_path, resume=True, made_with=MADE_WITH)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the results"):
-        Table(tmp_path / "file", resume=False)
+        Table(tmp_path / "file", resume=False, made_with=MADE_WITH)
 
 
 def test_the_picture_shows_the_calipers_where_the_points_are():

@@ -9,7 +9,7 @@ const chosen = { series: "all", seed: "all", fold: "all", size: "all" };
 
 let uris = null;
 
-/** The data URI of an item, or null where its image could not be read. Megabytes: read when the first one is shown. */
+/** The data URI of an item, or null where the page has no image of it. Megabytes: read when the first one is shown. */
 function imageUri(item) {
   uris ??= JSON.parse(document.getElementById("images").textContent);
   return uris[item];

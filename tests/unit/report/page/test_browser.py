@@ -1,0 +1,122 @@
+"""The page in a real browser: what appears after a click, a sort, a filter and a key."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fetal_lm.report.comparison import compare
+from fetal_lm.report.page.document import write_page
+from fetal_lm.report.sweep import read_sweep
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH (Debian: apt-get install chromium)")
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        # A container's root has no sandbox; the page is our own.
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, three_models: Path) -> Iterator[Any]:
+    sweep = read_sweep(three_models)
+    path = three_models / "page.html"
+    write_page(compare(sweep), sweep, path)
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(PATIENCE_MS)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.goto(path.as_uri())
+    yield opened
+    opened.close()
+    assert not errors
+
+
+def wait_until(page: Any, condition: str) -> None:
+    """Asks again and again; playwright's own `wait_for_function` evaluates strings, which the page's policy forbids."""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < until, condition
+        page.wait_for_timeout(50)
+
+
+def plot(page: Any, name: str) -> Any:
+    page.locator(f"#{name}").scroll_into_view_if_needed()
+    wait_until(page, f"document.getElementById('{name}').data?.length > 0")
+    return page.locator(f"#{name}")
+
+
+def test_a_click_on_a_point_shows_its_image(page: Any) -> None:
+    plot(page, "sizes")
+    # The row of the point drawn last lies on top.
+    row = page.evaluate("document.getElementById('sizes').data.at(-1).customdata.at(-1)")
+    page.locator("#sizes .scatterlayer .trace").last.locator(".point").last.click(force=True)
+    page.wait_for_selector("#case[open]")
+    assert page.locator("#case").get_attribute("data-row") == str(row)
+    assert page.locator("#case-title").text_content() == page.evaluate(f"nameOf({row})")
+    page.keyboard.press("Escape")
+    assert page.locator("#case[open]").count() == 0
+
+
+def test_the_keyboard_reaches_points(page: Any) -> None:
+    plot(page, "distribution").focus()
+    page.keyboard.press("ArrowRight")
+    assert "a.png; H1 single_hourglass, seed 0" in page.locator("#spoken-point").text_content()
+    page.keyboard.press("Enter")
+    assert page.locator("#case-title").text_content() == "a.png"
+
+
+def test_a_header_sorts_and_turns_the_order(page: Any) -> None:
+    def labels() -> list[str]:
+        return [text.split()[0] + text.split()[-1] for text in page.locator("#headline tbody th").all_text_contents()]
+
+    header = page.locator("#headline thead th").nth(1)
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert labels() == ["H2(heatmap)", "H1(heatmap)", "H2(coordinate)", "H3(heatmap)"]
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    assert labels() == ["H3(heatmap)", "H2(coordinate)", "H1(heatmap)", "H2(heatmap)"]
+
+
+def test_filters_choose_points_gallery_and_figures(page: Any) -> None:
+    assert page.locator("#shown").text_content() == "16 predictions of 2 images"
+    page.locator("#filters [name=series]").select_option("3")
+    page.locator("#filters [name=seed]").select_option("1")
+    assert page.locator("#shown").text_content() == "2 predictions of 2 images"
+    assert page.locator("#gallery h3").all_text_contents() == ["H3 stacked_hourglass"]
+    assert page.locator("#list tbody tr").count() == 2
+    plot(page, "success")
+    wait_until(page, "document.getElementById('success').data.length === 1")
+    # H3's second seed is the sixth job, shifted by 7 and 11 px of 0.5 mm.
+    assert page.evaluate("document.getElementById('success').data[0].x") == [3.5] * 4 + [5.5] * 4
+    assert page.locator("#agreement-table tbody tr").count() == 3
+    page.locator("#filters [type=reset]").click()
+    wait_until(page, "document.getElementById('shown').textContent === '16 predictions of 2 images'")
+
+
+def test_the_gallery_shows_what_the_report_calls_worst(page: Any) -> None:
+    first = page.locator("#gallery .cards").first.locator(".card strong").first
+    assert first.text_content() == "worst: b.png"
+    page.locator("#draw-truth").uncheck()
+    assert not page.locator("#gallery svg circle.truth").first.is_visible()
+    assert page.locator("#gallery svg path.prediction").first.is_visible()
+
+
+@pytest.mark.parametrize("width_px", [1280, 390])
+def test_nothing_is_wider_than_the_screen(page: Any, width_px: int) -> None:
+    page.set_viewport_size({"width": width_px, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width_px
