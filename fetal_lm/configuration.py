@@ -13,7 +13,15 @@ from yaml import YAMLError
 from fetal_lm.errors import InputError
 
 SWITCHES: Final = frozenset(
-    {"allow_leak", "cache", "drop_leaking", "joint", "swap_invariant", "test_flips", "test_selects"}
+    {
+        "codec.joint",
+        "data.cache",
+        "loss.swap_invariant",
+        "split.allow_leak",
+        "split.drop_leaking",
+        "split.test_selects",
+        "test_flips",
+    }
 )
 """Options of this package that are on or off."""
 
@@ -28,7 +36,7 @@ def check_switches(flat: Mapping[str, Any]) -> None:
         InputError: a switch is neither true (or 1) nor false (or 0).
     """
     for key, value in flat.items():
-        if key.rpartition(".")[2] in SWITCHES and value not in (True, False):
+        if key in SWITCHES and value not in (True, False):
             raise InputError(f"{key}: expected true or false, got {value!r}")
 
 

@@ -41,15 +41,21 @@ def test_a_group_reads_root_keys_and_never_a_sibling(path):
 
 
 def test_every_switch_of_ours_is_checked():
-    ours = [CONF / "config.yaml", *(path for path in FILES if path.parent.name in ("codec", "data", "loss", "split"))]
-    options = [OmegaConf.to_container(OmegaConf.load(path)).items() for path in ours]
-    switches = {key for items in options for key, value in items if isinstance(value, bool)} - {"_partial_"}
+    ours = {"": [CONF / "config.yaml"]}
+    ours |= {f"{group}.": (CONF / group).glob("*.yaml") for group in ("codec", "data", "loss", "split")}
+    switches = {
+        f"{group}{key}"
+        for group, paths in ours.items()
+        for path in paths
+        for key, value in OmegaConf.to_container(OmegaConf.load(path)).items()
+        if isinstance(value, bool) and key != "_partial_"
+    }
     assert switches == SWITCHES
 
 
 @pytest.mark.parametrize("word", ["no", "maybe", None, 2, []])
 def test_a_switch_is_on_or_off(word):
-    check_switches({"split.drop_leaking": True, "codec.joint": 0, "trainer.precision": word})
+    check_switches({"split.drop_leaking": True, "codec.joint": 0, "paths.cache": word})
     with pytest.raises(InputError, match=r"split\.drop_leaking: expected true or false, got "):
         check_switches({"split.drop_leaking": word})
 
