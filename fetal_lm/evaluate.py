@@ -32,8 +32,8 @@ def evaluate(folder: Path, source: Source, *, images: Images, seen: Seen, output
         source: labels and images.
         images: which of its images.
         seen: what to do with images that the weights know; allowed ones are counted in the row, and the report says so.
-        output: gets a folder for each run (for a single run it is that folder) with predictions.csv, overlay.png,
-            copies of history.csv and split.json and, last of all, row.json; `report_sweep` reads it.
+        output: gets a folder for each run (for a single run it is that folder) with predictions.csv, heatmaps.npz,
+            overlay.png, copies of history.csv and split.json and, last of all, row.json; `report_sweep` reads it.
 
     Raises:
         InputError: a run is missing or damaged, images were trained on and that is refused, or none is left.

@@ -14,7 +14,9 @@ import pytorch_lightning as pl
 import torch
 
 from fetal_lm.data.datamodule import LandmarkDataModule
-from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.hypotheses.base import Hypothesis, Prediction
+from fetal_lm.report.heatmaps import FILE_NAME as HEATMAPS_FILE
+from fetal_lm.report.heatmaps import Heatmaps, write_heatmaps
 from fetal_lm.report.pictures import overlay_picture
 from fetal_lm.report.predictions import best_median_worst, prediction_table, summarise, write_predictions
 
@@ -35,14 +37,14 @@ class Measured(NamedTuple):
 def measure(
     model: Hypothesis, data: LandmarkDataModule, *, accelerator: str, precision: str, folder: Path, name: str
 ) -> Measured:
-    """Predicts the test images; writes predictions.csv and overlay.png into `folder`.
+    """Predicts the test images; writes predictions.csv, heatmaps.npz and overlay.png into `folder`.
 
     Args:
         model: with the weights to test.
         data: its `split.test` is tested.
         accelerator: Lightning's.
         precision: Lightning's, as the model was trained.
-        folder: for the two files.
+        folder: for the three files.
         name: of the model, for the picture's title.
     """
     # A trainer of one device, whatever trained: each test image is predicted once, in order.
@@ -50,12 +52,23 @@ def measure(
         accelerator=accelerator, devices=1, precision=precision, logger=False,  # type: ignore[arg-type]  # checked there
         enable_checkpointing=False, enable_model_summary=False, default_root_dir=folder,
     )  # fmt: skip
-    batches = cast(list[dict[str, torch.Tensor]], trainer.predict(model, dataloaders=data.predict_dataloader()))
+    batches = cast(list[Prediction], trainer.predict(model, dataloaders=data.predict_dataloader()))
     predicted_orig = {
-        branch: torch.cat([batch[branch] for batch in batches]).double().cpu().numpy() for branch in model.branches
+        branch: torch.cat([batch.points_orig[branch] for batch in batches]).double().cpu().numpy()
+        for branch in model.branches
     }
-    table = prediction_table(data.tested(), predicted_orig)
+    tested = data.tested()
+    table = prediction_table(tested, predicted_orig)
     write_predictions(table, folder / "predictions.csv")
+    write_heatmaps(
+        Heatmaps(
+            tuple(record.image for record in tested),
+            torch.cat([batch.heatmaps for batch in batches]).cpu().numpy(),
+            torch.cat([batch.to_orig for batch in batches]).cpu().numpy(),
+            model.size_net,
+        ),
+        folder / HEATMAPS_FILE,
+    )
     by_branch = {branch: table[table["branch"] == branch] for branch in model.branches}
     shown = best_median_worst(by_branch[model.branches[0]].reset_index(drop=True))
     overlay_picture(

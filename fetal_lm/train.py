@@ -105,8 +105,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
 
     Args:
         cfg: the composed configuration.
-        folder: of the run; gets config.yaml, split.json, history.csv, checkpoints/, predictions.csv, overlay.png and,
-            last of all, row.json.
+        folder: of the run; gets config.yaml, split.json, history.csv, checkpoints/, predictions.csv, heatmaps.npz,
+            overlay.png and, last of all, row.json.
 
     Returns:
         What went into row.json; None in the further processes of a distributed training, which measure nothing.

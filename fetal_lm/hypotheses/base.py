@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -48,6 +48,20 @@ class Views(NamedTuple):
 
     heatmaps: Float[Tensor, "V B 4 h w"]
     regressed: dict[str, Float[Tensor, "V B 4 2"]]
+
+
+class Prediction(NamedTuple):
+    """What is kept of a test batch.
+
+    Attributes:
+        points_orig: landmarks in original pixels by branch, NaN where nothing was decoded.
+        heatmaps: for pictures: the mean of an image's views in its own frame, each map scaled to a maximum of 255.
+        to_orig: affine maps from network to original pixels.
+    """
+
+    points_orig: dict[str, Float[Tensor, "B 4 2"]]
+    heatmaps: UInt8[Tensor, "B 4 h w"]
+    to_orig: Float[Tensor, "B 2 3"]
 
 
 class Hypothesis(pl.LightningModule, ABC):
@@ -189,10 +203,15 @@ class Hypothesis(pl.LightningModule, ABC):
             if len(self.branches) > 1:
                 self.log_dict({f"val/{branch}/{name}": value for name, value in values.items()})
 
-    def predict_step(self, batch: Batch, _: int) -> dict[str, Float[Tensor, "B 4 2"]]:
-        """Landmarks in original pixels by branch, with flips if they are on."""
-        points = self.points(batch.image, flips=self.test_flips)
-        return {branch: to_original(points_net, batch.to_orig) for branch, points_net in points.items()}
+    def predict_step(self, batch: Batch, _: int) -> Prediction:
+        """What is found in a batch, with flips if they are on."""
+        views = self.views(batch.image, flips=self.test_flips)
+        points_orig = {
+            branch: to_original(points_net, batch.to_orig) for branch, points_net in self.located(views).items()
+        }
+        maps = views.heatmaps.float().mean(0)
+        highest = maps.amax((-2, -1), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+        return Prediction(points_orig, (maps / highest * 255).round().to(torch.uint8), batch.to_orig)
 
     def configure_optimizers(self) -> Any:
         """The optimiser with its schedule."""

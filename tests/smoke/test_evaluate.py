@@ -36,7 +36,7 @@ def test_the_same_images_give_the_same_predictions(run, tmp_path):
     before, after = (read_predictions(folder / "predictions.csv") for folder in (run, tmp_path / "out"))
     assert before.equals(after)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "history.csv", "overlay.png", "predictions.csv", "row.json", "split.json",
+        "heatmaps.npz", "history.csv", "overlay.png", "predictions.csv", "row.json", "split.json",
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from fetal_lm.report.comparison import Comparison
 from fetal_lm.report.page.cases import case_data, cases_of
 from fetal_lm.report.page.curves import curve_data
 from fetal_lm.report.page.headline import headline
+from fetal_lm.report.page.heatmaps import heatmap_data
 from fetal_lm.report.page.selections import agreement_data, filters
 from fetal_lm.report.page.series import series_of
 from fetal_lm.report.page.thumbnails import thumbnails
@@ -52,11 +53,14 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
         "curves": curve_data(comparison.entries),
     }
     images: list[str | None] = []
+    heatmaps: dict[str, Any] = {}
     notices: list[str] = []
     options: dict[str, list[dict[str, str]]] = {}
     if comparison.entries:
         cases = cases_of(comparison.entries, series)
         images, notices = thumbnails(cases)
+        heatmaps, absent = heatmap_data(cases, series)
+        notices += absent
         options = filters(cases)
         data |= case_data(cases) | {"agreement": agreement_data(cases)}
         if cases.left_out:
@@ -80,6 +84,7 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
         panels=data["curves"]["panels"],
         data=_json(data),
         images=_json(images),
+        heatmaps=_json(heatmaps),
         style=Markup(_asset("style.css")),
         plotly=_script(get_plotlyjs()),
         script=_script("\n".join(_asset(name) for name in SCRIPTS)),

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from fetal_lm.report.agreement import Agreement, agreement
 from fetal_lm.report.page.cases import SIZES, UNKNOWN_SIZE, Cases
@@ -51,21 +52,26 @@ def agreement_data(cases: Cases) -> dict[str, dict[str, Any]]:
 
     Values are lists: pairs, charged, then bias, lower, upper and icc, each with the two ends of its interval.
     """
+    return {
+        selection.key: {
+            str(number): {name: _listed(_agreement(rows, name)) for name in DIAMETERS}
+            for number, rows in cases.predictions[chosen_rows(cases, selection)].groupby("series")
+        }
+        for selection in selections(cases)
+    }
+
+
+def chosen_rows(cases: Cases, selection: Selection) -> Bool[np.ndarray, "_"]:
+    """Which predictions a choice takes."""
     sizes = cases.images["size"].to_numpy()[cases.predictions["item"]]
     runs = cases.predictions["run"].to_numpy()
     seeds = np.array([run.row.seed for run in cases.runs])[runs]
     folds = np.array([np.nan if run.row.fold is None else run.row.fold for run in cases.runs], dtype=np.float64)[runs]
-    found: dict[str, dict[str, Any]] = {}
-    for selection in selections(cases):
-        chosen = np.ones(len(runs), dtype=bool)
-        for values, wanted in zip((seeds, folds, sizes), selection, strict=True):
-            if wanted is not None:
-                chosen &= values == wanted
-        found[selection.key] = {
-            str(number): {name: _listed(_agreement(rows, name)) for name in DIAMETERS}
-            for number, rows in cases.predictions[chosen].groupby("series")
-        }
-    return found
+    chosen = np.ones(len(runs), dtype=bool)
+    for values, wanted in zip((seeds, folds, sizes), selection, strict=True):
+        if wanted is not None:
+            chosen &= values == wanted
+    return chosen
 
 
 def selections(cases: Cases, most: int = MOST_SELECTIONS) -> list[Selection]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from fetal_lm.data.records import Record
+from fetal_lm.report.heatmaps import Heatmaps, write_heatmaps
 from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
 from fetal_lm.report.row import RunRow, write_row
 
@@ -96,3 +97,18 @@ def three_models(tmp_path: Path, make_run: MakeRun) -> Path:
             jobs.append({"number": number, "name": f"{model}-{seed}", "overrides": overrides})
     (folder / "sweep.json").write_text(json.dumps({"jobs": jobs}))
     return folder
+
+
+@pytest.fixture
+def give_heatmaps() -> Callable[[Path], None]:
+    """Writes heatmaps of `make_run`'s two images, squashed to 128 x 128, with a peak at each true landmark."""
+
+    def give(run: Path) -> None:
+        to_orig = np.array([[400 / 128, 0, 400 / 256 - 0.5], [0, 200 / 128, 200 / 256 - 0.5]])
+        cells = (HEAD / (400 / 32, 200 / 32)).astype(int)
+        maps = np.zeros((2, 4, 32, 32), dtype=np.uint8)
+        for k, (x, y) in enumerate(cells):
+            maps[:, k, y, x] = 255
+        write_heatmaps(Heatmaps(("a.png", "b.png"), maps, np.stack([to_orig] * 2), (128, 128)), run / "heatmaps.npz")
+
+    return give

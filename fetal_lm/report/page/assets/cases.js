@@ -15,6 +15,14 @@ function imageUri(item) {
   return uris[item];
 }
 
+let maps = null;
+
+/** The heatmaps of a prediction as an image with its place, or undefined where the page has none. */
+function heatmapOf(row) {
+  maps ??= JSON.parse(document.getElementById("heatmaps").textContent);
+  return maps[row];
+}
+
 function runOf(row) {
   return DATA.runs[PREDICTIONS.run[row]];
 }

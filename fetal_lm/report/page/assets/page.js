@@ -49,8 +49,16 @@ if (PREDICTIONS) {
   for (const id of ["distribution-unit", "distribution-axis"]) document.getElementById(id).addEventListener("change", () => redraw("distribution"));
   for (const id of ["curves-panel", "curves-axis"]) document.getElementById(id)?.addEventListener("change", () => redraw("curves"));
   document.getElementById("agreement-series").addEventListener("change", () => redraw(...LENGTHS.map((name) => `agreement-${name}`)));
-  for (const kind of ["truth", "prediction"]) {
-    document.getElementById(`draw-${kind}`).addEventListener("change", (event) => document.body.classList.toggle(`no-${kind}`, !event.target.checked));
+  const boxes = [...document.querySelectorAll(".draw input")];
+  const draw = (kind, shown) => {
+    // The gallery and the dialog have the same choice.
+    for (const box of boxes) if (box.dataset.kind === kind) box.checked = shown;
+    document.body.classList.toggle(`no-${kind}`, !shown);
+  };
+  for (const box of boxes) {
+    box.addEventListener("change", () => draw(box.dataset.kind, box.checked));
+    // A browser that opens a page again may keep what was checked.
+    draw(box.dataset.kind, box.checked);
   }
   document.getElementById("case-close").addEventListener("click", () => document.getElementById("case").close());
   document.getElementById("list-search").addEventListener("input", () => { listStart = 0; drawList(); });

@@ -22,6 +22,11 @@ function picture(row) {
   } else {
     svg.append(svgElement("text", { class: "absent", x: width * 0.03, y: height * 0.95, "font-size": height * 0.06 }, "image not on this page"));
   }
+  const heatmap = heatmapOf(row);
+  if (heatmap) {
+    const [w, h] = heatmap.size;
+    svg.append(svgElement("image", { class: "heatmap", href: heatmap.uri, x: -0.5, y: -0.5, width: w, height: h, preserveAspectRatio: "none", transform: `matrix(${heatmap.matrix.join(" ")})` }));
+  }
   overlay(svg, IMAGES.truth[item], "truth", width);
   overlay(svg, PREDICTIONS.points[row], "prediction", width);
   return svg;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(browser: Any, three_models: Path) -> Iterator[Any]:
+def page(browser: Any, three_models: Path, give_heatmaps: Callable[[Path], None]) -> Iterator[Any]:
+    for run in three_models.glob("[0-9]"):
+        give_heatmaps(run)
     sweep = read_sweep(three_models)
     path = three_models / "page.html"
     write_page(compare(sweep), sweep, path)
@@ -111,9 +113,26 @@ def test_filters_choose_points_gallery_and_figures(page: Any) -> None:
 def test_the_gallery_shows_what_the_report_calls_worst(page: Any) -> None:
     first = page.locator("#gallery .cards").first.locator(".card strong").first
     assert first.text_content() == "worst: b.png"
-    page.locator("#draw-truth").uncheck()
+    page.locator("section .draw [data-kind=truth]").uncheck()
     assert not page.locator("#gallery svg circle.truth").first.is_visible()
     assert page.locator("#gallery svg path.prediction").first.is_visible()
+
+
+def test_heatmaps_can_be_laid_over_images(page: Any) -> None:
+    shown = page.locator("#gallery svg image.heatmap")
+    # Two images of two seeds of the three heatmap branches; the first and last of four are cards, none twice.
+    assert shown.count() == 12
+    assert not shown.first.is_visible()
+    page.locator("section .draw [data-kind=heatmap]").check()
+    assert shown.first.is_visible()
+    page.locator("#gallery .card").first.click()
+    assert page.locator("#case .draw [data-kind=heatmap]").is_checked()
+    # The maps cover the whole squashed frame, so that they cover the whole image.
+    heatmap, whole = (page.locator(f"#case-picture {part}").bounding_box() for part in ("image.heatmap", "svg"))
+    assert all(abs(heatmap[side] - whole[side]) < 1 for side in ("x", "y", "width", "height"))
+    page.locator("#case .draw [data-kind=heatmap]").uncheck()
+    page.keyboard.press("Escape")
+    assert not shown.first.is_visible()
 
 
 @pytest.mark.parametrize("width_px", [1280, 390])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
+from fetal_lm.errors import InputError
 from fetal_lm.report.command import report_sweep
 from fetal_lm.report.comparison import compare
+from fetal_lm.report.heatmaps import read_heatmaps
 from fetal_lm.report.page import document
 from fetal_lm.report.page.cases import cases_of
+from fetal_lm.report.page.heatmaps import heatmap_data
 from fetal_lm.report.page.selections import selections
 from fetal_lm.report.page.series import series_of
 from fetal_lm.report.page.thumbnails import thumbnails
@@ -90,6 +95,55 @@ def test_images_keep_to_their_budget(three_models: Path) -> None:
     assert notices == ["The page carries 0 of 2 images; the others do not fit. Their points are shown."]
 
 
+def test_heatmaps_are_inside_and_what_is_missing_is_counted(three_models: Path, give_heatmaps: Any) -> None:
+    html = page_of(three_models)
+    assert data_of(html, "heatmaps") == {}
+    assert "12 of 12 predictions have no heatmaps to show. The first reason: " in html
+    for run in three_models.glob("[0-9]"):
+        give_heatmaps(run)
+    html = page_of(three_models)
+    found = data_of(html, "heatmaps")
+    series = data_of(html)["predictions"]["series"]
+    # H2's coordinates are not read from heatmaps.
+    assert sorted(map(int, found)) == [row for row, number in enumerate(series) if number != 1]
+    assert "heatmaps to show" not in html
+    one = found["0"]
+    assert one["size"] == [128, 128]
+    assert one["matrix"] == [3.125, 0, 0, 1.5625, 1.0625, 0.28125]
+    picture = cv2.imdecode(
+        np.frombuffer(base64.b64decode(one["uri"].split(",")[1]), dtype=np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    assert picture.shape == (32, 32, 4)
+    assert {(int(x), int(y)) for y, x in np.argwhere(picture[..., 3] > 128)} == {(8, 16), (24, 16), (16, 8), (16, 24)}
+
+
+def test_heatmaps_keep_to_their_budget_and_the_gallery_comes_first(three_models: Path, give_heatmaps: Any) -> None:
+    for run in three_models.glob("[0-9]"):
+        give_heatmaps(run)
+    comparison = compare(read_sweep(three_models))
+    series = series_of(comparison.entries)
+    cases = cases_of(comparison.entries, series)
+    whole, _ = heatmap_data(cases, series)
+    size = len(whole["0"]["uri"])
+    some, notices = heatmap_data(cases, series, budget_bytes=3 * size)
+    assert notices == ["Heatmaps are shown for 3 of 12 predictions, the gallery's first; the others do not fit."]
+    # The worst of the first model, which the gallery shows first: its second image at the larger shift of its seed 1.
+    assert len(some) == 3
+    assert set(some) <= set(whole)
+    errors = cases.predictions["mean_px"]
+    assert str(errors[cases.predictions["series"] == 0].idxmax()) in some
+
+
+def test_damaged_heatmaps_are_refused(three_models: Path, give_heatmaps: Any) -> None:
+    run = three_models / "0"
+    give_heatmaps(run)
+    whole = (run / "heatmaps.npz").read_bytes()
+    for content in (whole[:200], b"", pickle.dumps(["not", "ours"])):
+        (run / "heatmaps.npz").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read as heatmaps"):
+            read_heatmaps(run / "heatmaps.npz")
+
+
 def test_a_configuration_runs_no_foreign_code(three_models: Path) -> None:
     for run in three_models.iterdir():
         if run.is_dir():
@@ -106,7 +160,7 @@ def test_names_with_html_are_escaped(tmp_path: Path, make_run: Any) -> None:
     html = page_of(tmp_path / "s")
     assert "<img" not in html.lower()
     assert "<b>H" not in html
-    assert html.count("</script>") == 4
+    assert html.count("</script>") == 5
     assert data_of(html)["images"]["name"][0] == evil + ".png"
     assert "&lt;img src=x" in html
 

@@ -1,0 +1,63 @@
+"""The heatmaps of a run's test images on disk, small enough to keep for every image."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from fetal_lm.atomic import atomic_path
+from fetal_lm.errors import InputError
+from fetal_lm.geometry import Size
+
+FILE_NAME: Final = "heatmaps.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmaps:
+    """What the branch `heatmap` saw in each test image.
+
+    Attributes:
+        images: their names.
+        maps: one per landmark, each scaled so that its highest value is 255.
+        to_orig: affine map from network to original pixels.
+        size_net: height and width of the frame that the maps cover.
+    """
+
+    images: tuple[str, ...]
+    maps: UInt8[np.ndarray, "N 4 h w"]
+    to_orig: Float[np.ndarray, "N 2 3"]
+    size_net: Size
+
+
+def write_heatmaps(heatmaps: Heatmaps, path: Path) -> None:
+    """Writes a compressed NumPy archive, atomically."""
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            images=np.array(heatmaps.images, dtype=np.str_),
+            maps=heatmaps.maps,
+            to_orig=heatmaps.to_orig,
+            size_net=np.array(heatmaps.size_net),
+        )
+
+
+def read_heatmaps(path: Path) -> Heatmaps:
+    """Reads what `write_heatmaps` wrote; nothing in the file is executed.
+
+    Raises:
+        InputError: the file is missing or is none of ours.
+    """
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+            images, maps, to_orig = archive["images"], archive["maps"], archive["to_orig"]
+            height, width = (int(length) for length in archive["size_net"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as heatmaps ({error})") from error
+    if maps.ndim != 4 or maps.dtype != np.uint8 or to_orig.shape != (len(images), 2, 3) or len(maps) != len(images):
+        raise InputError(f"{path}: cannot be read as heatmaps ({maps.dtype} of {maps.shape} for {len(images)} images)")
+    return Heatmaps(tuple(str(image) for image in images), maps, to_orig, (height, width))
