@@ -18,17 +18,17 @@ from fetal_lm.measure import measure
 from fetal_lm.provenance import code_version
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, write_row
-from fetal_lm.report.sweep import read_sweep
+from fetal_lm.report.sweep import Sweep
 from fetal_lm.trained import load_run
 
 log = logging.getLogger(__name__)
 
 
-def evaluate(folder: Path, source: Source, *, images: Images, seen: Seen, output: Path) -> list[RunRow]:
+def evaluate(sweep: Sweep, source: Source, *, images: Images, seen: Seen, output: Path) -> list[RunRow]:
     """Tests the selected weights of each run of a sweep, or of a single run, on a source.
 
     Args:
-        folder: of a sweep or of a run; only read.
+        sweep: of finished runs, or a single run; its folder is only read.
         source: labels and images.
         images: which of its images.
         seen: what to do with images that the weights know; allowed ones are counted in the row, and the report says so.
@@ -38,13 +38,12 @@ def evaluate(folder: Path, source: Source, *, images: Images, seen: Seen, output
     Raises:
         InputError: a run is missing or damaged, images were trained on and that is refused, or none is left.
     """
-    sweep = read_sweep(folder)
     if missing := [problem for problem in sweep.problems if problem.fatal]:
         raise InputError(f"{missing[0].folder}: {missing[0].reason}")
     records = source.records()
     rows = []
     for run in sweep.runs:
-        target = output if run.folder == folder else output / run.folder.name
+        target = output if run.folder == sweep.folder else output / run.folder.name
         rows.append(_evaluate_run(run.folder, source, records, images=images, seen=seen, output=target, name=run.name))
     return rows
 

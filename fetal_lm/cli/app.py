@@ -127,11 +127,13 @@ def evaluate(
     from fetal_lm.evaluate import evaluate as test
     from fetal_lm.measure import silence_lightning
     from fetal_lm.report.command import report_sweep
+    from fetal_lm.report.sweep import read_sweep
 
     silence_lightning()
+    sweep = read_sweep(run)  # Before the source: who mistypes the first argument hears of that first.
     given = parsed_options(options or []) | ({"root": root} if root else {})
     output = output or run / f"evaluated_on_{data}"
-    test(run, source_by_name(data, **given), images=images, seen=seen, output=output)
+    test(sweep, source_by_name(data, **given), images=images, seen=seen, output=output)
     raise typer.Exit(report_sweep(output))
 
 

@@ -11,6 +11,7 @@ from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.errors import InputError
 from fetal_lm.evaluate import evaluate
 from fetal_lm.report.predictions import read_predictions
+from fetal_lm.report.sweep import read_sweep
 
 from .conftest import TINY
 
@@ -31,7 +32,9 @@ def run(experiment, tmp_path_factory):
 
 
 def test_the_same_images_give_the_same_predictions(run, tmp_path):
-    (row,) = evaluate(run, Phantom(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path / "out")
+    (row,) = evaluate(
+        read_sweep(run), Phantom(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path / "out"
+    )
     assert row.test_images_seen == 0
     before, after = (read_predictions(folder / "predictions.csv") for folder in (run, tmp_path / "out"))
     assert before.equals(after)
@@ -44,20 +47,22 @@ def test_trained_images_are_refused_left_out_or_said(run, tmp_path):
     source = Phantom(seed=0, images=30)
     split = json.loads((run / "split.json").read_text())
     with pytest.raises(InputError, match="of the 30 images show an examination that these weights were trained"):
-        evaluate(run, source, images=Images.all, seen=Seen.refuse, output=tmp_path / "no")
+        evaluate(read_sweep(run), source, images=Images.all, seen=Seen.refuse, output=tmp_path / "no")
     assert not (tmp_path / "no").exists()
-    (row,) = evaluate(run, source, images=Images.all, seen=Seen.leave_out, output=tmp_path / "left")
+    (row,) = evaluate(read_sweep(run), source, images=Images.all, seen=Seen.leave_out, output=tmp_path / "left")
     assert set(read_predictions(tmp_path / "left" / "predictions.csv")["image"]) == set(split["test"])
     assert row.test_images_seen == 0
-    (row,) = evaluate(run, source, images=Images.all, seen=Seen.allow, output=tmp_path / "all")
+    (row,) = evaluate(read_sweep(run), source, images=Images.all, seen=Seen.allow, output=tmp_path / "all")
     assert row.test_images_seen == len(split["train"]) + len(split["val"])
     assert row.metrics["heatmap"]["images"] == 30
 
 
 def test_images_are_known_by_their_content_in_another_archive(run, tmp_path):
     with pytest.raises(InputError, match="trained or selected on"):
-        evaluate(run, Elsewhere(seed=0, images=30), images=Images.all, seen=Seen.refuse, output=tmp_path)
-    (row,) = evaluate(run, Elsewhere(seed=5, images=6), images=Images.all, seen=Seen.refuse, output=tmp_path)
+        evaluate(read_sweep(run), Elsewhere(seed=0, images=30), images=Images.all, seen=Seen.refuse, output=tmp_path)
+    (row,) = evaluate(
+        read_sweep(run), Elsewhere(seed=5, images=6), images=Images.all, seen=Seen.refuse, output=tmp_path
+    )
     assert row.test_images_seen == 0
 
 
@@ -66,7 +71,9 @@ def test_a_manifest_of_another_run_is_refused(run, experiment, tmp_path):
     assert experiment(*TINY, "logger=csv", "data.fold=1", f"hydra.run.dir={other}").code == 0
     (other / "split.json").write_text((run / "split.json").read_text())
     with pytest.raises(InputError, match="another split"):
-        evaluate(other, Phantom(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path / "out")
+        evaluate(
+            read_sweep(other), Phantom(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path / "out"
+        )
 
 
 def test_a_source_without_the_runs_images_says_what_to_do(run, tmp_path):
@@ -75,7 +82,7 @@ def test_a_source_without_the_runs_images_says_what_to_do(run, tmp_path):
             return []
 
     with pytest.raises(InputError, match="--images all"):
-        evaluate(run, Renamed(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path)
+        evaluate(read_sweep(run), Renamed(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path)
 
 
 def test_the_command_tests_and_compares(run, tmp_path):

@@ -77,9 +77,10 @@ def test_a_missing_job_exits_with_1_and_the_survivors_are_shown(sweep: Path) -> 
     assert (sweep / "report" / "comparison.md").is_file()
 
 
+@pytest.mark.parametrize("command", [["report"], ["evaluate", "--data", "hc18"]])
 @pytest.mark.parametrize("name", ["nowhere", "."])
-def test_a_wrong_folder_is_one_line_on_stderr_and_exits_with_2(tmp_path: Path, name: str) -> None:
-    result = CliRunner().invoke(app, ["report", str(tmp_path / name)])
+def test_a_wrong_folder_is_one_line_on_stderr_and_exits_with_2(tmp_path: Path, name: str, command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, str(tmp_path / name)])
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith(f"fetal-lm: {tmp_path / name}: no ")
