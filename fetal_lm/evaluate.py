@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from fetal_lm.atomic import atomic_path
+from omegaconf import OmegaConf
+
+from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.choices import Images, Seen
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest
@@ -24,7 +27,15 @@ from fetal_lm.trained import load_run
 log = logging.getLogger(__name__)
 
 
-def evaluate(sweep: Sweep, source: Source, *, images: Images, seen: Seen, output: Path) -> list[RunRow]:
+def evaluate(
+    sweep: Sweep,
+    source: Source,
+    *,
+    images: Images,
+    seen: Seen,
+    output: Path,
+    settings: Mapping[str, Any] | None = None,
+) -> list[RunRow]:
     """Tests the selected weights of each run of a sweep, or of a single run, on a source.
 
     Args:
@@ -34,6 +45,8 @@ def evaluate(sweep: Sweep, source: Source, *, images: Images, seen: Seen, output
         seen: what to do with images that the weights know; allowed ones are counted in the row, and the report says so.
         output: gets a folder for each run (for a single run it is that folder) with predictions.csv, heatmaps.npz,
             overlay.png, copies of history.csv and split.json and, last of all, row.json; `report_sweep` reads it.
+        settings: the source's, of `data.sources.source_settings`. With them config.yaml is written too, the run's with
+            this source, so that a report can show the images.
 
     Raises:
         InputError: a run is missing or damaged, images were trained on and that is refused, or none is left.
@@ -44,12 +57,24 @@ def evaluate(sweep: Sweep, source: Source, *, images: Images, seen: Seen, output
     rows = []
     for run in sweep.runs:
         target = output if run.folder == sweep.folder else output / run.folder.name
-        rows.append(_evaluate_run(run.folder, source, records, images=images, seen=seen, output=target, name=run.name))
+        rows.append(
+            _evaluate_run(
+                run.folder, source, records, images=images, seen=seen, output=target, name=run.name, settings=settings
+            )
+        )
     return rows
 
 
 def _evaluate_run(
-    folder: Path, source: Source, records: Sequence[Record], *, images: Images, seen: Seen, output: Path, name: str
+    folder: Path,
+    source: Source,
+    records: Sequence[Record],
+    *,
+    images: Images,
+    seen: Seen,
+    output: Path,
+    name: str,
+    settings: Mapping[str, Any] | None,
 ) -> RunRow:
     run = load_run(folder)
     chosen, known = _chosen(source, records, run.manifest, images=images, seen=seen)
@@ -62,6 +87,10 @@ def _evaluate_run(
     for copied in ("history.csv", MANIFEST_FILE):
         with atomic_path(output / copied) as temporary:
             shutil.copyfile(folder / copied, temporary)
+    if settings is not None:
+        cfg = OmegaConf.merge(run.cfg, {"data": {"name": source.name}})
+        OmegaConf.update(cfg, "data.source", settings, merge=False)
+        write_text(output / "config.yaml", OmegaConf.to_yaml(cfg))
     evaluated = replace(
         run.row,
         data=source.name,

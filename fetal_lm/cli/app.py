@@ -123,7 +123,7 @@ def evaluate(
 
     Exit code: 0 if all were tested; 1 if the comparison lacks something; 2 if something is refused or cannot be read.
     """
-    from fetal_lm.data.sources import parsed_options, source_by_name
+    from fetal_lm.data.sources import made, parsed_options, source_settings
     from fetal_lm.evaluate import evaluate as test
     from fetal_lm.measure import silence_lightning
     from fetal_lm.report.command import report_sweep
@@ -133,7 +133,8 @@ def evaluate(
     sweep = read_sweep(run)  # Before the source: who mistypes the first argument hears of that first.
     given = parsed_options(options or []) | ({"root": root} if root else {})
     output = output or run / f"evaluated_on_{data}"
-    test(sweep, source_by_name(data, **given), images=images, seen=seen, output=output)
+    settings = source_settings(data, **given)
+    test(sweep, made(settings), images=images, seen=seen, output=output, settings=settings)
     raise typer.Exit(report_sweep(output))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -19,18 +19,24 @@ CONF: Final = Path(__file__).resolve().parents[2] / "conf" / "data"
 
 
 def source_by_name(name: str, **options: Any) -> Source:
-    """Makes the source that `conf/data/NAME.yaml` describes.
+    """Makes the source that `conf/data/NAME.yaml` describes; see `source_settings`.
+
+    Example:
+        >>> source_by_name("phantom", images=3).name
+        'phantom'
+    """
+    return made(source_settings(name, **options))
+
+
+def source_settings(name: str, **options: Any) -> dict[str, Any]:
+    """What a run's configuration says under `data.source` for the source that `conf/data/NAME.yaml` describes.
 
     Args:
         name: of the file.
         options: what differs from it: `root` and the options below `source`.
 
     Raises:
-        InputError: there is no such source or option, `root` is missing, or the source does not like an option's value.
-
-    Example:
-        >>> source_by_name("phantom", images=3).name
-        'phantom'
+        InputError: there is no such source or option, or `root` is missing.
     """
     path = CONF / f"{name}.yaml"
     known = sorted(file.stem for file in CONF.glob("*.yaml"))
@@ -45,10 +51,9 @@ def source_by_name(name: str, **options: Any) -> Source:
         config.root = str(options.pop("root"))
     try:
         chosen = OmegaConf.merge(config, {"source": options}).source
-        arguments = cast(dict[str, Any], OmegaConf.to_container(chosen, resolve=True, throw_on_missing=True))
+        return cast(dict[str, Any], OmegaConf.to_container(chosen, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise InputError(f"source {name}: its folder is not given; add --root DIR") from error
-    return _made(arguments)
 
 
 def source_of_run(path: Path) -> Source:
@@ -70,16 +75,22 @@ def source_of_run(path: Path) -> Source:
     if not isinstance(arguments, dict) or not str(target).startswith(f"{ADAPTERS}."):
         raise InputError(f"{path}: expected a data source of {ADAPTERS}, got {target!r}; its images are not read")
     try:
-        return _made(cast(dict[str, Any], arguments))
+        return made(cast(dict[str, Any], arguments))
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(
             f"{path}: this version of fetal_lm has no such data source ({error}); use the version that trained the run"
         ) from error
 
 
-def _made(arguments: dict[str, Any]) -> Source:
-    module, _, function = arguments.pop("_target_").rpartition(".")
-    source: Source = getattr(importlib.import_module(module), function)(**arguments)
+def made(settings: Mapping[str, Any]) -> Source:
+    """The source of `source_settings`.
+
+    Raises:
+        InputError: it does not like an option's value.
+    """
+    module, _, function = str(settings["_target_"]).rpartition(".")
+    options = {key: value for key, value in settings.items() if key != "_target_"}
+    source: Source = getattr(importlib.import_module(module), function)(**options)
     return source
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from fetal_lm.choices import Images, Seen
 from fetal_lm.cli.app import app
 from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.data.sources import source_of_run
 from fetal_lm.errors import InputError
 from fetal_lm.evaluate import evaluate
 from fetal_lm.report.predictions import read_predictions
@@ -90,6 +91,8 @@ def test_the_command_tests_and_compares(run, tmp_path):
     finished = CliRunner().invoke(app, command)
     assert finished.exit_code == 0, finished.output
     assert (tmp_path / "out" / "report" / "comparison.md").is_file()
+    # What a page needs to show the images.
+    assert len(source_of_run(tmp_path / "out" / "config.yaml").records()) == 30
     refused = CliRunner().invoke(app, [*command, "--images", "all"])
     assert refused.exit_code == 2
     assert "--seen leave-out" in refused.output
