@@ -57,7 +57,8 @@ def read_heatmaps(path: Path) -> Heatmaps:
             images, maps, to_orig = archive["images"], archive["maps"], archive["to_orig"]
             height, width = (int(length) for length in archive["size_net"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as heatmaps ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as heatmaps ({reason})") from error
     if maps.ndim != 4 or maps.dtype != np.uint8 or to_orig.shape != (len(images), 2, 3) or len(maps) != len(images):
         raise InputError(f"{path}: cannot be read as heatmaps ({maps.dtype} of {maps.shape} for {len(images)} images)")
     return Heatmaps(tuple(str(image) for image in images), maps, to_orig, (height, width))

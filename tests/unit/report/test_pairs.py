@@ -13,7 +13,7 @@ from scipy import stats
 
 from fetal_lm.report.comparison import compare
 from fetal_lm.report.multiplicity import holm
-from fetal_lm.report.pairs import COLUMNS, Pairs, paired_figures, signed_rank, superiority, verdict
+from fetal_lm.report.pairs import COLUMNS, MOST_EVERY_TWO, Pairs, paired_figures, signed_rank, superiority, verdict
 from fetal_lm.report.predictions import write_predictions
 from fetal_lm.report.sweep import read_sweep
 
@@ -289,3 +289,19 @@ def test_one_model_of_one_branch_has_no_pair(tmp_path: Path, make_run: MakeRun) 
     assert pairs.table.empty
     assert list(pairs.table.columns) == list(COLUMNS)
     assert pairs.not_compared == ()
+
+
+def test_of_many_models_each_is_compared_with_the_best(tmp_path: Path, make_run: MakeRun) -> None:
+    shifts = [9.0, 8.0, *np.linspace(3.0, 7.0, MOST_EVERY_TWO - 1)]
+    for number, shift in enumerate(shifts):
+        make_run(tmp_path / str(number), [shift, shift + 1.0], overrides=[f"loss.weight={number}"])
+    pairs = pairs_of(tmp_path)
+    table = of_figure(pairs, "mean_px")
+    best = "H1 single_hourglass loss.weight=2"
+    assert len(table) == len(shifts) - 1
+    assert ((table["first"] == best) | (table["second"] == best)).all()
+    assert set(table["first"]) | set(table["second"]) == {
+        f"H1 single_hourglass loss.weight={number}" for number in range(len(shifts))
+    }
+    (sentence,) = pairs.not_compared
+    assert f"Of {MOST_EVERY_TWO + 1} models not every two are compared, but each with {best}," in sentence
