@@ -267,7 +267,12 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Write measurements.json too.")] = False,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Draw what was measured.")] = True,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with measurements.csv in the output folder; rows in it stay.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with measurements.csv in the output folder: what was measured stays, what could not be read is "
+            "tried again.",
+        ),
     ] = False,
 ) -> None:
     """Measure fetal heads in images: PNG, JPEG, BMP, TIFF, DICOM of one or many frames.

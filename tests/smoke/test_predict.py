@@ -77,7 +77,12 @@ def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(run, scans, tmp_pa
     table.write_bytes(b"".join(lines[:3]) + b"torn")
     resumed = predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--resume", "--no-overlays")
     assert resumed.exit_code == 1
-    assert [row["image"] for row in rows_of(out)] == [row["image"] for row in rows]
+    assert sorted(row["image"] for row in rows_of(out)) == sorted(row["image"] for row in rows)
+    mended = scans / "broken.png"
+    mended.write_bytes(next(file for file in scans.rglob("*.png") if file != mended).read_bytes())
+    assert predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--resume").exit_code == 0
+    assert sorted(row["image"] for row in rows_of(out)) == sorted(row["image"] for row in rows)
+    assert not any(row["error"] for row in rows_of(out))
 
 
 def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(run, scans, tmp_path):
