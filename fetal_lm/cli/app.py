@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fetal_lm.choices import Images, Seen
+from fetal_lm.choices import EngineName, Images, Seen
 from fetal_lm.errors import InputError
 
 BAD_INPUT = 2
@@ -245,6 +245,7 @@ def audit(
 @app.command(
     epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured --model outputs/RUN\n\n"
     "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --model outputs/RUN --json"
+    "\n\n  fetal-lm predict scans --output measured --model model.onnx"
 )
 def predict(
     paths: Annotated[
@@ -253,7 +254,19 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
     model: Annotated[
         Path | None,
-        typer.Option(metavar="RUN_DIR", help="A finished run, made by `python run.py`; required.", show_default=False),
+        typer.Option(
+            metavar="MODEL",
+            help="Folder of a finished run (`python run.py` makes one), a checkpoint in it, or a file that `fetal-lm "
+            "export` wrote; required.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(
+            help="What computes the network: torch a run, onnx an exported file, without torch.",
+            show_default="what the model is for",
+        ),
     ] = None,
     spacing: Annotated[
         str | None,
@@ -287,6 +300,13 @@ def predict(
     from fetal_lm.predict.command import predict as measure
 
     code = measure(
-        paths, spacing=spacing, output=output, model=model, as_json=as_json, overlays=overlays, resume=resume
+        paths,
+        spacing=spacing,
+        output=output,
+        model=model,
+        engine=engine,
+        as_json=as_json,
+        overlays=overlays,
+        resume=resume,
     )
     raise typer.Exit(code)

@@ -48,6 +48,7 @@ def predict(
     spacing: str | None,
     output: Path,
     model: Path | None,
+    engine: str | None = None,
     as_json: bool = False,
     overlays: bool = True,
     resume: bool = False,
@@ -63,6 +64,7 @@ def predict(
         spacing: see `spacing.read_spacings`.
         output: folder for the results.
         model: see `Predictor`.
+        engine: see `Predictor`.
         as_json: whether JSON is wanted too.
         overlays: whether pictures are wanted.
         resume: whether to go on with the table in `output`: what was measured stays, what could not be read is tried
@@ -78,7 +80,7 @@ def predict(
     console = console or Console()
     files, spacings = image_files(paths, output=output), read_spacings(spacing)
     root = Path(os.path.commonpath([file.resolve().parent for file in files]))
-    predictor = Predictor(model)
+    predictor = Predictor(model, engine=engine)
     counts = _Counts()
     made_with = {"model": predictor.digest, "spacing": spacings.digest}
     with Table(output, resume=resume, made_with=made_with, again=[str(file) for file in files]) as table:

@@ -34,6 +34,7 @@ ALLOWED = {
     "wandb": {"tracking"},
     "typer": {"cli"},
     "pydicom": {"predict"},
+    "onnxruntime": {"predict"},
     "torch": {
         "codecs",
         "networks",

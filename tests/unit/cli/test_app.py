@@ -112,8 +112,9 @@ def test_version() -> None:
         ("import fetal_lm.cli.app", {"numpy", "pandas", "scipy", "matplotlib", "torch"}),
         ("import fetal_lm.data.convert, fetal_lm.data.sources", {"torch", "hydra", "pandas", "matplotlib"}),
         ("import fetal_lm.report.command", {"torch", "lightning", "pytorch_lightning", "hydra", "matplotlib.pyplot"}),
+        ("import fetal_lm.predict.command, fetal_lm.predict.onnx_engine", {"torch", "pytorch_lightning", "hydra"}),
     ],
-    ids=["cli", "convert", "report"],
+    ids=["cli", "convert", "report", "predict"],
 )
 def test_what_is_slow_or_forbidden_is_not_imported(statement: str, banned: set[str]) -> None:
     code = f"{statement}; import sys; print(*sorted({banned!r} & set(sys.modules)))"

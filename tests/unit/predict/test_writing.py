@@ -68,6 +68,11 @@ def test_each_reason_for_distrust_is_said(points, sure, spacing, flag):
     assert flag in said
 
 
+def test_a_model_may_bring_its_own_bound_of_confidence():
+    head = measurement_of(HEAD, SURE, spacing=SQUARE, size_orig=SIZE, low_confidence=0.75)
+    assert head.flags == ("low confidence: bpd_2",)
+
+
 def rows_of(path):
     with path.open(newline="") as handle:
         return list(csv.DictReader(handle))
