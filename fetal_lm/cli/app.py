@@ -310,3 +310,34 @@ def predict(
         resume=resume,
     )
     raise typer.Exit(code)
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm export outputs/single_hourglass/2026-01-31_12-00-00 --output model.onnx\n\n"
+    "  fetal-lm export outputs/RUN/checkpoints/last.ckpt --output last.onnx --force\n\n"
+    "  fetal-lm predict scans --output measured --model model.onnx"
+)
+def export(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR|CHECKPOINT",
+            help="Folder of a finished run, or a checkpoint in its folder checkpoints.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, *.onnx.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+) -> None:
+    """Write a finished run's network as one ONNX file, with which predict needs no torch.
+
+    The file takes grey images of any size, any number at a time, and gives landmarks in their pixels and confidences:
+    resize, mirror images and decoding are in the graph, in float32, and what it says about itself is in its metadata.
+    It is compared with torch on a few images before it is written.
+
+    Exit code: 0 if it was written; 1 if it would find other points than torch (nothing is written); 2 if a package is
+    missing, the run cannot be loaded or the file cannot be written.
+    """
+    from fetal_lm.export.command import export as write
+
+    raise typer.Exit(write(model, output, force=force))

@@ -100,6 +100,12 @@ def test_help(arguments: list[str]) -> None:
     assert ("fetal-lm report outputs/three_models/" in result.stdout) == (arguments[0] == "report")
 
 
+def test_help_of_export_has_an_example() -> None:
+    result = CliRunner().invoke(app, ["export", "--help"])
+    assert result.exit_code == 0
+    assert "fetal-lm export outputs/single_hourglass/" in result.stdout
+
+
 def test_version() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert result.exit_code == 0
