@@ -35,8 +35,9 @@ class TrainedRun:
         row: what it says about itself.
         manifest: whom it trained, selected and tested on.
         cfg: its resolved configuration.
-        model: on the CPU, with the selected weights, in evaluation mode.
-        digest: SHA-256 of the selected weights' file.
+        model: on the CPU, with the weights that were asked for, in evaluation mode.
+        digest: SHA-256 of the weights' file.
+        config_digest: SHA-256 of the configuration's file.
     """
 
     row: RunRow
@@ -44,6 +45,12 @@ class TrainedRun:
     cfg: DictConfig
     model: Hypothesis
     digest: str
+    config_digest: str
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether its network computes in bfloat16 on this CPU."""
+        return self.precision == "bf16-mixed"
 
     @property
     def precision(self) -> str:
@@ -69,15 +76,26 @@ class TrainedRun:
         )
 
 
-def load_run(folder: Path) -> TrainedRun:
+def load_run(path: Path) -> TrainedRun:
     """Loads a run.
+
+    Args:
+        path: the run's folder, for its selected weights; or another checkpoint in its folder `checkpoints`.
 
     Raises:
         InputError: a file is missing or damaged, the manifest is not the one that the checkpoint was trained with, or
             the configuration is of a version of fetal_lm with other options.
     """
+    folder, checkpoint = path, path / "checkpoints" / "best.ckpt"
+    if path.is_file() or path.suffix == ".ckpt":
+        folder, checkpoint = path.resolve().parent.parent, path
+        if not (folder / ROW_FILE).is_file():
+            raise InputError(
+                f"{path}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "
+                f"{folder} holds no {ROW_FILE}; weights alone do not say what network they are of"
+            )
     row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
-    checkpoint, config = folder / "checkpoints" / "best.ckpt", folder / "config.yaml"
+    config = folder / "config.yaml"
     # A manifest of another run would let trained images pass.
     checkpoints.check(checkpoint, {"model": row.model, "split_digest": manifest.digest})
     cfg = read_configuration(config)
@@ -88,4 +106,4 @@ def load_run(folder: Path) -> TrainedRun:
             f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
         ) from error
     checkpoints.load_weights(model, checkpoint)
-    return TrainedRun(row, manifest, cfg, model.eval(), digest(checkpoint))
+    return TrainedRun(row, manifest, cfg, model.eval(), digest(checkpoint), digest(config))

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fetal_lm.choices import Images, Seen
+from fetal_lm.choices import EngineName, Images, Seen
 from fetal_lm.errors import InputError
 
 BAD_INPUT = 2
@@ -248,6 +248,7 @@ def audit(
 @app.command(
     epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured --model outputs/RUN\n\n"
     "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --model outputs/RUN --json"
+    "\n\n  fetal-lm predict scans --output measured --model model.onnx"
 )
 def predict(
     paths: Annotated[
@@ -256,7 +257,19 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
     model: Annotated[
         Path | None,
-        typer.Option(metavar="RUN_DIR", help="A finished run, made by `python run.py`; required.", show_default=False),
+        typer.Option(
+            metavar="MODEL",
+            help="Folder of a finished run (`python run.py` makes one), a checkpoint in it, or a file that `fetal-lm "
+            "export` wrote; required.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(
+            help="What computes the network: torch a run, onnx an exported file, without torch.",
+            show_default="what the model is for",
+        ),
     ] = None,
     spacing: Annotated[
         str | None,
@@ -270,7 +283,12 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Write measurements.json too.")] = False,
     overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Draw what was measured.")] = True,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with measurements.csv in the output folder; rows in it stay.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with measurements.csv in the output folder: what was measured stays, what could not be read is "
+            "tried again.",
+        ),
     ] = False,
 ) -> None:
     """Measure fetal heads in images: PNG, JPEG, BMP, TIFF, DICOM of one or many frames.
@@ -285,6 +303,44 @@ def predict(
     from fetal_lm.predict.command import predict as measure
 
     code = measure(
-        paths, spacing=spacing, output=output, model=model, as_json=as_json, overlays=overlays, resume=resume
+        paths,
+        spacing=spacing,
+        output=output,
+        model=model,
+        engine=engine,
+        as_json=as_json,
+        overlays=overlays,
+        resume=resume,
     )
     raise typer.Exit(code)
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm export outputs/single_hourglass/2026-01-31_12-00-00 --output model.onnx\n\n"
+    "  fetal-lm export outputs/RUN/checkpoints/last.ckpt --output last.onnx --force\n\n"
+    "  fetal-lm predict scans --output measured --model model.onnx"
+)
+def export(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR|CHECKPOINT",
+            help="Folder of a finished run, or a checkpoint in its folder checkpoints.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, *.onnx.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+) -> None:
+    """Write a finished run's network as one ONNX file, with which predict needs no torch.
+
+    The file takes grey images of any size, any number at a time, and gives landmarks in their pixels and confidences:
+    resize, mirror images and decoding are in the graph, in float32, and what it says about itself is in its metadata.
+    It is compared with torch on a few images before it is written.
+
+    Exit code: 0 if it was written; 1 if it would find other points than torch (nothing is written); 2 if a package is
+    missing, the run cannot be loaded or the file cannot be written.
+    """
+    from fetal_lm.export.command import export as write
+
+    raise typer.Exit(write(model, output, force=force))

@@ -33,21 +33,19 @@ def images(image: Float[Tensor, "B C H W"]) -> Float[Tensor, "VB C H W"]:
 
 def maps_back(maps: Float[Tensor, "VB 4 h w"]) -> Float[Tensor, "V B 4 h w"]:
     """Landmark maps of `images` in the frame and with the names of the images."""
+    views = maps.unflatten(0, (VIEWS, -1))
     return torch.stack(
-        [
-            part[:, list(order)].flip(reversed_)
-            for part, (reversed_, order) in zip(maps.chunk(VIEWS), _FLIPS, strict=True)
-        ]
+        [views[number][:, list(order)].flip(reversed_) for number, (reversed_, order) in enumerate(_FLIPS)]
     )
 
 
 def points_back(points_net: Float[Tensor, "VB 4 2"], size_net: tuple[int, int]) -> Float[Tensor, "V B 4 2"]:
     """Landmarks in `images`, in pixels of (H, W), in the frame and with the names of the images."""
     far = points_net.new_tensor([size_net[1], size_net[0]]) - 1
-    back = []
-    for part, (reversed_, order) in zip(points_net.chunk(VIEWS), _FLIPS, strict=True):
+    views, back = points_net.unflatten(0, (VIEWS, -1)), []
+    for number, (reversed_, order) in enumerate(_FLIPS):
         mirrored = points_net.new_tensor([-1 in reversed_, -2 in reversed_]) > 0
-        back.append((far - part).where(mirrored, part)[:, list(order)])
+        back.append((far - views[number]).where(mirrored, views[number])[:, list(order)])
     return torch.stack(back)
 
 

@@ -48,6 +48,7 @@ def predict(
     spacing: str | None,
     output: Path,
     model: Path | None,
+    engine: str | None = None,
     as_json: bool = False,
     overlays: bool = True,
     resume: bool = False,
@@ -63,13 +64,15 @@ def predict(
         spacing: see `spacing.read_spacings`.
         output: folder for the results.
         model: see `Predictor`.
+        engine: see `Predictor`.
         as_json: whether JSON is wanted too.
         overlays: whether pictures are wanted.
-        resume: whether to go on with the table in `output`; rows that are there are not measured again.
+        resume: whether to go on with the table in `output`: what was measured stays, what could not be read is tried
+            again.
         console: where to print.
 
     Returns:
-        The exit code: 0, or 1 if a file could not be read, now or before.
+        The exit code: 0, or 1 if a row says that a file could not be read.
 
     Raises:
         InputError: a path, the spacing or the model is wrong, or the results cannot be written.
@@ -77,10 +80,10 @@ def predict(
     console = console or Console()
     files, spacings = image_files(paths, output=output), read_spacings(spacing)
     root = Path(os.path.commonpath([file.resolve().parent for file in files]))
-    predictor = Predictor(model)
+    predictor = Predictor(model, engine=engine)
     counts = _Counts()
     made_with = {"model": predictor.digest, "spacing": spacings.digest}
-    with Table(output, resume=resume, made_with=made_with) as table:
+    with Table(output, resume=resume, made_with=made_with, again=[str(file) for file in files]) as table:
         try:
             counts.broken = table.failed_before
             for batch in _batches(files, spacings, table, counts):
@@ -110,8 +113,8 @@ def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _C
     pending: list[_Pending] = []
     for file in tqdm(files, desc="measuring", unit="file"):
         name = str(file)
-        # A row without a frame says that the file is broken; a still image has one row.
-        if (name, "") in table.done or (not is_dicom(file) and (name, "1") in table.done):
+        # A still image has one row.
+        if not is_dicom(file) and (name, "1") in table.done:
             continue
         try:
             for frame in frames_of(file):

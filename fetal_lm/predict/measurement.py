@@ -17,7 +17,7 @@ from fetal_lm.landmarks import NAMES
 from fetal_lm.predict.calibration import Spacing
 
 LOW_CONFIDENCE: Final = 0.25
-"""Below it a landmark is not to be trusted."""
+"""Below it a landmark is not to be trusted; an exported file holds its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,12 @@ class Measurement:
 
 
 def measurement_of(
-    points_orig: Float[np.ndarray, "4 2"], confidence: Float[np.ndarray, "4"], *, spacing: Spacing, size_orig: Size
+    points_orig: Float[np.ndarray, "4 2"],
+    confidence: Float[np.ndarray, "4"],
+    *,
+    spacing: Spacing,
+    size_orig: Size,
+    low_confidence: float = LOW_CONFIDENCE,
 ) -> Measurement:
     """Measures four points.
 
@@ -62,6 +67,7 @@ def measurement_of(
         confidence: of each.
         spacing: of the image where they lie.
         size_orig: height and width of the image.
+        low_confidence: below it a landmark is not to be trusted.
     """
     # Pixels need not be square. Where their size is unknown they are taken for it: a shape needs no unit.
     scaled = points_orig * np.array(spacing if spacing.known else (1.0, 1.0))
@@ -78,19 +84,19 @@ def measurement_of(
         ga_weeks=float(biometry.gestational_age_weeks(np.array(in_mm["hc"]))),
         ga_formula=biometry.GESTATIONAL_AGE_FORMULA,
         flags=(
-            *_of_points(points_orig, confidence, size_orig),
+            *_of_points(points_orig, confidence >= low_confidence, size_orig),
             *_of_shape(scaled, index),
             *_of_size(in_mm["hc"]),
         ),
     )
 
 
-def _of_points(points_orig: np.ndarray, confidence: np.ndarray, size_orig: Size) -> list[str]:
+def _of_points(points_orig: np.ndarray, sure: np.ndarray, size_orig: Size) -> list[str]:
     flags = []
     missing = np.asarray(np.isnan(points_orig).any(1))
     if missing.any():
         flags.append(f"not found: {_names(missing)}")
-    unsure = np.asarray(~missing & ~(confidence >= LOW_CONFIDENCE))
+    unsure = np.asarray(~missing & ~sure)
     if unsure.any():
         flags.append(f"low confidence: {_names(unsure)}")
     far_edge = np.array(size_orig[::-1]) - 0.5

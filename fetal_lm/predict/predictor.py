@@ -7,27 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float32, UInt8
 
 from fetal_lm import geometry
-from fetal_lm.codecs.confidence import confidence
-from fetal_lm.data.batch import to_original
 from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, uniform
+from fetal_lm.predict.engine import open_engine
 from fetal_lm.predict.measurement import Measurement, measurement_of
-from fetal_lm.trained import TrainedRun, load_run
 
 
 class Predictor:
     """Measures fetal heads in ultrasound images, on the CPU.
 
     Args:
-        model: folder of a finished run (`python run.py` makes one and prints where).
+        model: folder of a finished run (`python run.py` makes one and prints where), a checkpoint in it, or a file that
+            `fetal-lm export` wrote, for which torch is not imported.
+        engine: `torch` or `onnx`; without it, what the model is for.
 
     Raises:
-        InputError: no model is given, or the folder holds no finished run or a damaged one.
+        InputError: no model is given, it holds no finished run or is damaged, or it is not for this engine.
 
     Example:
         from fetal_lm import Predictor
@@ -37,15 +36,10 @@ class Predictor:
         print(head.bpd_mm, head.ofd_mm, head.flags)
     """
 
-    def __init__(self, model: str | Path | None = None) -> None:
-        run = _run(model)
-        self.digest = run.digest
-        """SHA-256 of the weights' file."""
-        self._model = run.model
-        height, width = run.cfg.image_size
-        self._size_net: geometry.Size = (height, width)
-        self._fit: geometry.Fit = run.cfg.data.fit
-        self._bfloat16 = run.precision == "bf16-mixed"
+    def __init__(self, model: str | Path | None = None, *, engine: str | None = None) -> None:
+        self._engine = open_engine(model, engine)
+        self.digest = self._engine.digest
+        """SHA-256 of the file that the weights came from."""
 
     def measure(self, image: np.ndarray, *, mm_per_px: float | None = None) -> Measurement:
         """Measures the head in one image.
@@ -73,33 +67,27 @@ class Predictor:
             calibrations: of each.
         """
         sizes: list[geometry.Size] = [(image.shape[0], image.shape[1]) for image in images]
-        to_orig = np.stack([geometry.inverse(geometry.FITS[self._fit](size, self._size_net)) for size in sizes])
-        points_orig, sure = self._find(
-            np.stack([geometry.fit_image(image, self._size_net, self._fit) for image in images]), to_orig
-        )
+        size_net, fit = self._engine.size_net, self._engine.fit
+        found = self._engine.find(np.stack([geometry.fit_image(image, size_net, fit) for image in images]))
         return [
-            measurement_of(points, shares, spacing=calibration.at(points), size_orig=size)
-            for points, shares, calibration, size in zip(points_orig, sure, calibrations, sizes, strict=True)
+            self._measurement(points_net, sure, calibration, size_orig=size)
+            for points_net, sure, calibration, size in zip(*found, calibrations, sizes, strict=True)
         ]
 
-    def _find(
-        self, fitted: UInt8[np.ndarray, "B H W"], to_orig: Float[np.ndarray, "B 2 3"]
-    ) -> tuple[Float[np.ndarray, "B 4 2"], Float[np.ndarray, "B 4"]]:
-        """Landmarks in original pixels, and the confidence of each."""
-        model = self._model
-        image = torch.from_numpy(fitted.astype(np.float32) / 255).unsqueeze(1)
-        # The arithmetic that the run was tested in.
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bfloat16):
-            views = model.views(image, flips=model.test_flips)
-            points_net = model.located(views)[model.branches[0]]
-            sure = confidence(views.heatmaps, points_net, stride=model.network.stride, sigma_px=model.codec.sigma_px)
-        return to_original(points_net, torch.from_numpy(to_orig)).numpy(), sure.double().numpy()
-
-
-def _run(model: str | Path | None) -> TrainedRun:
-    if model is None:
-        raise InputError(
-            "a model is needed: train one with `python run.py` (it prints its folder), and give that folder as "
-            "--model FOLDER, in Python as Predictor(FOLDER)"
+    def _measurement(
+        self,
+        points_net: Float32[np.ndarray, "4 2"],
+        sure: Float32[np.ndarray, "4"],
+        calibration: Calibration,
+        *,
+        size_orig: geometry.Size,
+    ) -> Measurement:
+        to_orig = geometry.inverse(geometry.FITS[self._engine.fit](size_orig, self._engine.size_net))
+        points_orig = geometry.apply(to_orig, points_net.astype(np.float64))
+        return measurement_of(
+            points_orig,
+            sure.astype(np.float64),
+            spacing=calibration.at(points_orig),
+            size_orig=size_orig,
+            low_confidence=self._engine.low_confidence,
         )
-    return load_run(Path(model).expanduser())

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -52,16 +52,19 @@ class Table:
         folder: of the results, made if missing.
         resume: go on with what is there; otherwise there must be nothing.
         made_with: what every row depends on, by name; kept beside the table, so that rows of two models never mix.
+        again: images whose failed row is taken out of a table that is gone on with, because they are tried again.
 
     Raises:
         InputError: the file cannot be written, is there without `resume`, is not of this program, or was begun with
             something else.
     """
 
-    def __init__(self, folder: Path, *, resume: bool, made_with: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, *, resume: bool, made_with: Mapping[str, str], again: Collection[str] = ()
+    ) -> None:
         self.path = folder / FILE_NAME
         self.done: set[tuple[str, str]] = set()
-        """(image, frame) of every row that was there before."""
+        """(image, frame) of every row that was there before and stays."""
         self.failed_before = 0
         """How many of them say that a file could not be read."""
         try:
@@ -72,8 +75,10 @@ class Table:
                     f"{self.path}: is there already; go on with it (--resume), or name another folder with --output"
                 )
             if there:
-                self._read()
+                failed = self._read(frozenset(again))
                 _check_made_with(folder / MADE_WITH_NAME, made_with)
+                if failed:
+                    self._leave_out(failed)
             else:
                 write_text(folder / MADE_WITH_NAME, json.dumps(dict(made_with), indent=1) + "\n")
             self._handle = self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
@@ -98,7 +103,8 @@ class Table:
         self._handle.write(text.getvalue())
         self._handle.flush()
 
-    def _read(self) -> None:
+    def _read(self, again: frozenset[str]) -> set[int]:
+        """Takes note of the rows; returns the numbers of the failed ones that are tried again."""
         self._cut_torn_row()
         rows = _rows(self.path)
         header = next(rows, None)
@@ -107,12 +113,28 @@ class Table:
                 f"{self.path}: expected the table of an interrupted `fetal-lm predict` to go on with, but its first "
                 "line is another; name another folder with --output"
             )
-        for cells in rows:
+        failed = set()
+        for number, cells in enumerate(rows):
             if len(cells) != len(COLUMNS):
                 raise InputError(f"{self.path}: a row has {len(cells)} cells, not {len(COLUMNS)}; remove the file")
             row = dict(zip(COLUMNS, cells, strict=True))
+            if row["error"] and row["image"] in again:
+                failed.add(number)
+                continue
             self.done.add((row["image"], row["frame"]))
             self.failed_before += bool(row["error"])
+        return failed
+
+    def _leave_out(self, numbers: set[int]) -> None:
+        """Rewrites the table without some of its rows, atomically."""
+        with (
+            atomic_path(self.path) as temporary,
+            temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as handle,
+        ):
+            rows = _rows(self.path)
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(next(rows))
+            writer.writerows(cells for number, cells in enumerate(rows) if number not in numbers)
 
     def _cut_torn_row(self) -> None:
         """Removes what a kill or a full disk left of a row: whatever follows the last line break."""

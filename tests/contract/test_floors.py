@@ -22,7 +22,7 @@ FLOORS = (
     {"codecs", "networks", "losses", "metrics", "tracking"},
     {"data", "hypotheses", "report", "audit", "callbacks", "sweep"},
     {"measure", "resume"},
-    {"train", "trained", "evaluate", "predict", "cli"},
+    {"train", "trained", "evaluate", "predict", "export", "cli"},
 )
 ALLOWED = {
     # What only these rooms may import.
@@ -34,6 +34,8 @@ ALLOWED = {
     "wandb": {"tracking"},
     "typer": {"cli"},
     "pydicom": {"predict"},
+    "onnx": {"export"},
+    "onnxruntime": {"predict"},
     "torch": {
         "codecs",
         "networks",
@@ -43,6 +45,7 @@ ALLOWED = {
         "hypotheses",
         "measure",
         "predict",
+        "export",
         "train",
         "checkpoints",
         "precision",

@@ -57,3 +57,11 @@ def experiment(start):
         return Finished(process.returncode, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(experiment, tmp_path_factory):
+    """The folder of a finished run; tests only read it."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}").code == 0
+    return folder

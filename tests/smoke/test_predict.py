@@ -15,23 +15,14 @@ from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.predictions import read_predictions
 
-from .conftest import TINY
-
 COORDINATES = [f"{name}_{axis}" for name in NAMES for axis in "xy"]
 
 
-@pytest.fixture(scope="module")
-def run(experiment, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    assert experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}").code == 0
-    return folder
-
-
 @pytest.fixture
-def scans(run, tmp_path):
+def scans(trained, tmp_path):
     """The run's test images as files, and one that is broken."""
     source, folder = Phantom(seed=0, images=30), tmp_path / "scans"
-    tested = set(read_predictions(run / "predictions.csv")["image"])
+    tested = set(read_predictions(trained / "predictions.csv")["image"])
     for record in source.records():
         if record.image in tested:
             path = folder / record.image
@@ -50,15 +41,15 @@ def rows_of(folder):
         return list(csv.DictReader(handle))
 
 
-def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(run, scans, tmp_path):
+def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(trained, scans, tmp_path):
     out = tmp_path / "out"
-    finished = predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--json")
+    finished = predict(scans, "--spacing", 0.5, "--output", out, "--model", trained, "--json")
     assert finished.exit_code == 1, finished.output
     rows = rows_of(out)
     (broken,) = [row for row in rows if row["error"]]
     assert broken["image"].endswith("broken.png")
     found = {row["image"].rpartition("/")[2]: row for row in rows if not row["error"]}
-    truth = read_predictions(run / "predictions.csv")
+    truth = read_predictions(trained / "predictions.csv")
     assert len(found) == len(truth)
     for row in truth.to_dict("records"):
         name = row["image"].rpartition("/")[2].rpartition(".")[0] + ".png"
@@ -70,19 +61,24 @@ def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(run, scans, tmp_pa
     whole = table.read_bytes()
     lines = whole.splitlines(keepends=True)
     table.write_bytes(b"".join(lines[:3]) + b"torn")
-    assert predict(scans, "--spacing", 0.5, "--output", out, "--model", run).exit_code == 2
-    other = predict(scans, "--spacing", 0.4, "--output", out, "--model", run, "--resume")
+    assert predict(scans, "--spacing", 0.5, "--output", out, "--model", trained).exit_code == 2
+    other = predict(scans, "--spacing", 0.4, "--output", out, "--model", trained, "--resume")
     assert other.exit_code == 2
     assert "begun with another spacing" in other.output.replace("\n", " ")
     table.write_bytes(b"".join(lines[:3]) + b"torn")
-    resumed = predict(scans, "--spacing", 0.5, "--output", out, "--model", run, "--resume", "--no-overlays")
+    resumed = predict(scans, "--spacing", 0.5, "--output", out, "--model", trained, "--resume", "--no-overlays")
     assert resumed.exit_code == 1
-    assert [row["image"] for row in rows_of(out)] == [row["image"] for row in rows]
+    assert sorted(row["image"] for row in rows_of(out)) == sorted(row["image"] for row in rows)
+    mended = scans / "broken.png"
+    mended.write_bytes(next(file for file in scans.rglob("*.png") if file != mended).read_bytes())
+    assert predict(scans, "--spacing", 0.5, "--output", out, "--model", trained, "--resume").exit_code == 0
+    assert sorted(row["image"] for row in rows_of(out)) == sorted(row["image"] for row in rows)
+    assert not any(row["error"] for row in rows_of(out))
 
 
-def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(run, scans, tmp_path):
+def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(trained, scans, tmp_path):
     (scans / "broken.png").unlink()
-    finished = predict(scans, "--output", tmp_path / "out", "--model", run, "--no-overlays")
+    finished = predict(scans, "--output", tmp_path / "out", "--model", trained, "--no-overlays")
     assert finished.exit_code == 0, finished.output
     assert finished.output.count("without a pixel spacing") == 1
     assert not any(row["hc_mm"] for row in rows_of(tmp_path / "out"))
@@ -98,10 +94,10 @@ def test_what_is_no_model_is_said(scans, tmp_path):
     assert "row.json" in wrong.output
 
 
-def test_arrays_are_measured_as_files_are(run):
+def test_arrays_are_measured_as_files_are(trained):
     source = Phantom(seed=0, images=1)
     image = source.read(source.records()[0])
-    predictor = Predictor(run)
+    predictor = Predictor(trained)
     grey = predictor.measure(image, mm_per_px=0.2)
     colour = predictor.measure(np.dstack([image] * 3).astype(np.uint16) * 257, mm_per_px=0.2)
     np.testing.assert_allclose(colour.points_orig, grey.points_orig, atol=0.01)

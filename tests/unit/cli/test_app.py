@@ -101,6 +101,12 @@ def test_help(arguments: list[str]) -> None:
     assert ("fetal-lm report outputs/three_models/" in result.stdout) == (arguments[0] == "report")
 
 
+def test_help_of_export_has_an_example() -> None:
+    result = CliRunner().invoke(app, ["export", "--help"])
+    assert result.exit_code == 0
+    assert "fetal-lm export outputs/single_hourglass/" in result.stdout
+
+
 def test_version() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert result.exit_code == 0
@@ -113,8 +119,9 @@ def test_version() -> None:
         ("import fetal_lm.cli.app", {"numpy", "pandas", "scipy", "matplotlib", "torch"}),
         ("import fetal_lm.data.convert, fetal_lm.data.sources", {"torch", "hydra", "pandas", "matplotlib"}),
         ("import fetal_lm.report.command", {"torch", "lightning", "pytorch_lightning", "hydra", "matplotlib.pyplot"}),
+        ("import fetal_lm.predict.command, fetal_lm.predict.onnx_engine", {"torch", "pytorch_lightning", "hydra"}),
     ],
-    ids=["cli", "convert", "report"],
+    ids=["cli", "convert", "report", "predict"],
 )
 def test_what_is_slow_or_forbidden_is_not_imported(statement: str, banned: set[str]) -> None:
     code = f"{statement}; import sys; print(*sorted({banned!r} & set(sys.modules)))"

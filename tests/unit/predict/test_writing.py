@@ -68,6 +68,11 @@ def test_each_reason_for_distrust_is_said(points, sure, spacing, flag):
     assert flag in said
 
 
+def test_a_model_may_bring_its_own_bound_of_confidence():
+    head = measurement_of(HEAD, SURE, spacing=SQUARE, size_orig=SIZE, low_confidence=0.75)
+    assert head.flags == ("low confidence: bpd_2",)
+
+
 def rows_of(path):
     with path.open(newline="") as handle:
         return list(csv.DictReader(handle))
@@ -100,6 +105,23 @@ def test_a_torn_row_is_cut_and_the_rest_gone_on_with(tmp_path):
         assert table.done == {("a.png", "1"), ("b.png", "")}
         assert table.failed_before == 1
     assert (tmp_path / "measurements.csv").read_bytes() == whole
+
+
+def test_what_could_not_be_read_is_tried_again_and_other_failures_stay(tmp_path):
+    rows = [measured_row("a, a.png", 1, measured()), failed_row("b.png", "broken"), failed_row("c.png", "broken")]
+    with Table(tmp_path, resume=False, made_with=MADE_WITH) as table:
+        table.append([*rows, measured_row("d.png", 1, measured())])
+    first = rows_of(tmp_path / "measurements.csv")
+    with Table(tmp_path, resume=True, made_with=MADE_WITH, again=["a, a.png", "b.png", "d.png"]) as table:
+        assert table.done == {("a, a.png", "1"), ("c.png", ""), ("d.png", "1")}
+        assert table.failed_before == 1
+        table.append([measured_row("b.png", 1, measured())])
+    mended = rows_of(tmp_path / "measurements.csv")
+    assert mended[:3] == [first[0], first[2], first[3]]
+    assert (mended[3]["image"], mended[3]["error"]) == ("b.png", "")
+    with pytest.raises(InputError, match="begun with another model"):
+        Table(tmp_path, resume=True, made_with={**MADE_WITH, "model": "b"}, again=["c.png"])
+    assert rows_of(tmp_path / "measurements.csv") == mended
 
 
 def test_rows_of_two_models_never_mix(tmp_path):

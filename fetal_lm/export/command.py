@@ -1,0 +1,122 @@
+"""A finished run -> one file that measures without torch: what `fetal-lm export` does."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from fetal_lm import __version__
+from fetal_lm.atomic import atomic_path
+from fetal_lm.errors import InputError
+from fetal_lm.export.onnx_file import check_installed, onnx_bytes
+from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, Parity, parity
+from fetal_lm.predict.engine import EXPORTED_SUFFIX
+from fetal_lm.predict.exported import About
+from fetal_lm.predict.measurement import LOW_CONFIDENCE
+from fetal_lm.predict.onnx_engine import OnnxEngine
+from fetal_lm.trained import TrainedRun, load_run
+
+WRITTEN: Final = 0
+DIFFERENT: Final = 1
+CHECKED_IMAGES: Final = 12
+
+
+def export(model: Path, output: Path, *, force: bool = False, console: Console | None = None) -> int:
+    """Exports a run, compares the file with torch, and only then writes it.
+
+    Args:
+        model: see `load_run`.
+        output: of the file.
+        force: whether a file that is there is overwritten.
+        console: where to print.
+
+    Returns:
+        The exit code: 0, or 1 if the file would find other points than torch; then nothing is written.
+
+    Raises:
+        InputError: a package is missing, the run cannot be loaded or the file cannot be written.
+    """
+    console = console or Console()
+    check_installed()
+    _check_output(output, force=force)
+    run = load_run(model.expanduser())
+    _say(console, f"exporting {run.model.label} {run.row.model} of {model}")
+    content = onnx_bytes(run.model, run.cfg.data.fit, _about(run))
+    found = parity(run, OnnxEngine(content, path=output), images=CHECKED_IMAGES)
+    if not found.good:
+        _say(
+            console,
+            f"{output}: NOT written: on {found.images} images its points are up to {found.points_px:.3g} px from "
+            f"torch's (allowed {TOLERANCE_PX} of the network's frame), its confidences {found.confidence:.3g} (allowed "
+            f"{TOLERANCE_CONFIDENCE}); measure with the run's folder",
+        )
+        return DIFFERENT
+    try:
+        with atomic_path(output) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    _print_summary(console, output, len(content), run, found)
+    return WRITTEN
+
+
+def _about(run: TrainedRun) -> About:
+    codec, network = run.model.codec, run.model.network
+    return About(
+        hypothesis=run.model.label,
+        model=run.row.model,
+        size_net=run.model.size_net,
+        fit=run.cfg.data.fit,
+        low_confidence=LOW_CONFIDENCE,
+        decoding=f"{'image and three mirror images' if run.model.test_flips else 'image alone'}, {codec.decoder}, "
+        f"{'all landmarks together' if codec.joint else 'map by map'}, sigma {codec.sigma_px} px, stride "
+        f"{network.stride} px",
+        weights_sha256=run.digest,
+        config_sha256=run.config_digest,
+        split_digest=run.row.split_digest,
+        fetal_lm=__version__,
+    )
+
+
+def _check_output(output: Path, *, force: bool) -> None:
+    """Says what is wrong with the file's place before a minute of work, not after."""
+    if output.suffix.lower() != EXPORTED_SUFFIX:
+        raise InputError(f"--output: expected a file name that ends in {EXPORTED_SUFFIX}, got {str(output)!r}")
+    if output.is_dir():
+        raise InputError(f"{output}: expected the name of a file to write, but it is a folder; name a file in it")
+    if output.exists() and not force:
+        raise InputError(f"{output}: is there already; overwrite it with --force, or name another file")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{output}: cannot be written ({error.strerror or error}); free some space, or name another file with --output"
+    )
+
+
+def _print_summary(console: Console, output: Path, size: int, run: TrainedRun, found: Parity) -> None:
+    if run.bfloat16:
+        _say(
+            console,
+            "torch computes this run in bfloat16, the file in float32: points are up to "
+            f"{found.bfloat16_px:.2f} px of the network's frame apart",
+        )
+    _say(
+        console,
+        f"wrote {output}: {size / 1e6:.1f} MB; within {found.points_px:.2g} px of torch in the same arithmetic, "
+        f"confidences within {found.confidence:.1g} ({found.images} images)",
+    )
+    _say(console, f"Next: fetal-lm predict IMAGES --model {output} --output DIR")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
