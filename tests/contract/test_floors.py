@@ -19,8 +19,8 @@ FLOORS = (
         "provenance",
         "checkpoints",
     },
-    {"codecs", "networks", "losses", "metrics", "tracking"},
-    {"data", "hypotheses", "report", "audit", "callbacks", "sweep"},
+    {"codecs", "networks", "losses", "metrics"},
+    {"data", "hypotheses", "report", "audit", "callbacks", "sweep", "board", "tracking"},
     {"measure", "resume"},
     {"train", "trained", "evaluate", "predict", "cli"},
 )
@@ -31,7 +31,8 @@ ALLOWED = {
     "hydra": {"train", "trained", "sweep"},
     "omegaconf": {"configuration", "train", "trained", "resume", "sweep", "data"},
     "albumentations": {"data"},
-    "wandb": {"tracking"},
+    "wandb": {"tracking", "board"},
+    "wandb_workspaces": {"board"},
     "typer": {"cli"},
     "pydicom": {"predict"},
     "torch": {
