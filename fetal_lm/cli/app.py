@@ -243,6 +243,26 @@ def audit(
 
 
 @app.command(
+    epilog="Examples:\n\n  fetal-lm sync outputs/three_models/phantom_2026-01-31_12-00-00\n\n"
+    "  fetal-lm sync outputs/single_hourglass/2026-01-31_12-00-00 --timeout 3600"
+)
+def sync(
+    sweep_dir: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one run may take.")] = 600,
+) -> None:
+    """Send a sweep's offline W&B runs, each once.
+
+    A run that was sent before is left alone, also if `wandb sync` sent it, and so is one whose training goes on. What
+    failed is tried again next time.
+
+    Exit code: 0 if all that can be sent is sent; 1 if one failed; 2 without a login or without an offline run.
+    """
+    from fetal_lm.board.sync import sync as send
+
+    raise typer.Exit(send(sweep_dir, timeout_s=timeout))
+
+
+@app.command(
     epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured --model outputs/RUN\n\n"
     "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --model outputs/RUN --json"
 )
