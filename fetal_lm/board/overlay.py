@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from fetal_lm.landmarks import BPD, NAMES, OFD
 
 SIDE_PX: Final = 320
-"""Of the longer side; as a JPEG such an image has about 15 kB."""
+"""Of the longer side; as a JPEG such an image has about 10 kB (HC18, 40 images: 9.4, at most 11.7)."""
 
 # Red, green, blue of `report.pictures`: truth sky blue circles, prediction orange crosses.
 TRUTH: Final = (86, 180, 233)
