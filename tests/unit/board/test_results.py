@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +15,12 @@ from fetal_lm.board import names
 from fetal_lm.board.distribution import GRID, distribution_points
 from fetal_lm.board.overlay import PREDICTION, SIDE_PX, TRUTH, small_overlay
 from fetal_lm.board.panels import TABLE_FIGURES
-from fetal_lm.board.results import image_table
+from fetal_lm.board.results import image_table, log_results
 from fetal_lm.data.records import Record
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.columns import COLUMNS
-from fetal_lm.report.predictions import prediction_table
+from fetal_lm.report.predictions import prediction_table, read_predictions
+from fetal_lm.report.row import read_row
 
 HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
 
@@ -97,3 +101,34 @@ def test_the_table_has_every_row_and_the_worst_have_pictures(caplog: pytest.LogC
     assert rows[0]["undecoded_rate"] == 1.0
     assert {row["bpd_mae_mm"] for row in rows} == {None}, "unknown is empty, not NaN"
     assert "2 worst of 3 rows" in caplog.text
+
+
+class Recorder:
+    """Stands for a W&B run."""
+
+    id = "abc"
+
+    def __init__(self) -> None:
+        self.summary: dict[str, Any] = {}
+        self.artifacts: list[Any] = []
+
+    def log(self, _: dict[str, Any]) -> None:
+        """Takes everything."""
+
+    def log_artifact(self, artifact: Any, **_: Any) -> None:
+        self.artifacts.append(artifact)
+
+
+@pytest.mark.parametrize(("models", "kinds"), [(True, ["split", "model"]), (False, ["split"])])
+def test_weights_stay_at_home_if_they_shall(offline_sweep: Path, models: bool, kinds: list[str]) -> None:
+    job, run = offline_sweep / "0", Recorder()
+    row, found = read_row(job / "row.json"), read_predictions(job / "predictions.csv")
+    log_results(run, row, found, job, lambda _: np.zeros((1, 1), np.uint8), overlays=0, models=models)
+    assert [artifact.type for artifact in run.artifacts] == kinds
+    assert run.summary["cost/parameters"] == 1234
+
+
+def test_pictures_wait_beside_the_run_not_in_the_users_home(offline_sweep: Path) -> None:
+    assert any((offline_sweep / "0" / "wandb" / "artifacts" / "staging").iterdir())
+    assert not (offline_sweep.parent / "home" / ".local").exists()
+    assert "WANDB_DATA_DIR" not in os.environ
