@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-log = logging.getLogger(__name__)
+from fetal_lm.board.results import ReadImage, define_summaries, log_results
+from fetal_lm.board.runs import mark_unsent
+from fetal_lm.report.row import RunRow
 
-# Logged as they change; the summary keeps the best value instead of the last.
-LOWER_IS_BETTER = ("val/mre_px", "val/median_px", "val/bpd_mae_mm", "val/ofd_mae_mm", "val/hc_mae_mm", "val/loss")
+log = logging.getLogger(__name__)
 
 
 def wandb_mode() -> str:
@@ -24,12 +26,44 @@ def wandb_mode() -> str:
     `WANDB_MODE=online` without a login is offline too: W&B would ask for a key and wait.
     """
     mode = os.environ.get("WANDB_MODE", "online")
-    if mode == "online" and not wandb.login(prompt=False, verify=False):
+    if mode != "online":
+        return mode
+    try:
+        return "online" if wandb.login(prompt=False, verify=False) else "offline"
+    except wandb.errors.Error as error:
+        log.warning("W&B refuses the login (%s): this run is tracked offline", error)
         return "offline"
-    return mode
 
 
-def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, config: Mapping[str, Any]) -> WandbLogger:
+class TrackedRun(WandbLogger):
+    """A W&B run whose troubles never stop the training that it follows.
+
+    Args:
+        run: the W&B run.
+        folder: of the training.
+        overlays: as in `wandb_logger`.
+        models: as in `wandb_logger`.
+    """
+
+    def __init__(self, run: Any, folder: Path, *, overlays: int, models: bool) -> None:
+        super().__init__(experiment=run, save_dir=folder, log_model=False)
+        self.overlays = overlays
+        self.models = models
+
+
+def wandb_logger(
+    *,
+    project: str,
+    run_folder: Path,
+    name: str,
+    group: str,
+    model: str,
+    config: Mapping[str, Any],
+    overlays: int,
+    models: bool,
+    init_timeout_s: float,
+    finish_timeout_s: float,
+) -> TrackedRun:
     """A W&B run of its own in `run_folder/wandb`.
 
     Args:
@@ -37,7 +71,12 @@ def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, confi
         run_folder: where the run's files go.
         name: `model-seed`.
         group: the sweep.
+        model: the config's name; the run's job type, by which a workspace groups.
         config: nested configuration; it is flattened to dotted keys, which W&B can filter and group by.
+        overlays: how many test images at most are stored with truth and prediction.
+        models: whether the selected weights are stored.
+        init_timeout_s: how long to wait for W&B's answer before the run is tracked offline.
+        finish_timeout_s: how long to wait at the end for what is still to be sent.
     """
     # Further processes of one training log nothing.
     mode = wandb_mode() if getattr(rank_zero_only, "rank", 0) == 0 else "disabled"
@@ -45,21 +84,25 @@ def wandb_logger(*, project: str, run_folder: Path, name: str, group: str, confi
         "project": project,
         "name": name,
         "group": group,
+        "job_type": model,
         "dir": run_folder,
         "config": flatten(config),
         "reinit": "finish_previous",
-        "settings": wandb.Settings(silent=True),
+        "settings": wandb.Settings(
+            silent=True, init_timeout=init_timeout_s, finish_timeout=finish_timeout_s, finish_timeout_raises=True
+        ),
     }
     try:
         run = wandb.init(mode=cast(Any, mode), **options)
-    except wandb.errors.CommError as error:
-        # Logged in, but no network. A training is worth more than its tracking, which can be sent later.
-        log.warning("W&B cannot be reached (%s): this run is tracked offline, send it with `wandb sync`", error)
+    except wandb.errors.Error as error:
+        if mode == "offline":
+            raise
+        # Logged in, but no network, or a key that W&B does not know. A training is worth more than its tracking,
+        # which can be sent later.
+        log.warning("W&B cannot be reached (%s): this run is tracked offline, send it with `fetal-lm sync`", error)
         run = wandb.init(mode="offline", **options)
-    logger = WandbLogger(experiment=run, save_dir=run_folder, log_model=False)
-    for metric in LOWER_IS_BETTER:
-        logger.experiment.define_metric(metric, step_metric="trainer/global_step", summary="min")
-    return logger
+    define_summaries(run)
+    return TrackedRun(run, run_folder, overlays=overlays, models=models)
 
 
 def no_logger(**_: Any) -> None:
@@ -75,18 +118,29 @@ def location(logger: Logger | None) -> str:
 
 
 def finish(logger: Logger | None, *, exit_code: int) -> None:
-    """Closes a W&B run. Without it the next job of a multirun logs into this one."""
-    if isinstance(logger, WandbLogger):
-        logger.experiment.finish(exit_code=exit_code)
+    """Closes a W&B run. Without it the next job of a multirun logs into this one.
 
-
-def log_summary(logger: Logger | None, figures: Mapping[str, Any], pictures: Mapping[str, Path]) -> None:
-    """Puts final figures into the W&B summary and pictures into its media panel."""
+    What W&B has not taken in time stays on disk, and `fetal-lm sync` sends it.
+    """
     if not isinstance(logger, WandbLogger):
         return
-    for name, picture in pictures.items():
-        logger.log_image(name, [str(picture)])
-    logger.experiment.summary.update(dict(figures))
+    run = logger.experiment
+    try:
+        run.finish(exit_code=exit_code)
+    except (TimeoutError, wandb.errors.Error) as error:
+        folder = Path(run.dir).parent
+        mark_unsent(folder)
+        log.warning("W&B did not take everything (%s): send the rest of %s with `fetal-lm sync`", error, folder)
+
+
+def log_final(logger: Logger | None, row: RunRow, table: pd.DataFrame, folder: Path, read: ReadImage) -> None:
+    """Hands a finished run's results to W&B, as `board.results.log_results`; what goes wrong there is a warning."""
+    if not isinstance(logger, TrackedRun):
+        return
+    try:
+        log_results(logger.experiment, row, table, folder, read, overlays=logger.overlays, models=logger.models)
+    except (wandb.errors.Error, OSError) as error:
+        log.warning("W&B lacks results of this run (%s); its folder has them all", error)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -35,6 +35,7 @@ from fetal_lm.measure import measure, silence_lightning
 from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.command import report_sweep
+from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import RunRow, write_row
 from fetal_lm.resume import check_same_configuration
 from fetal_lm.sweep import SweepManifest
@@ -144,7 +145,11 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     exit_code = 1
     try:
         logger = instantiate(cfg.logger, _convert_="all")(
-            run_folder=folder, name=name, group=_group(folder), config={**config, "code_version": code_version()}
+            run_folder=folder,
+            name=name,
+            group=_group(folder),
+            model=choices["model"],
+            config={**config, "code_version": code_version()},
         )
         log.info("%s in %s; %s", name, folder, tracking.location(logger))
         trainer = _trainer(cfg, logger, folder)
@@ -154,15 +159,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
             return None
         checkpoints.load_weights(model, folder / "checkpoints" / "best.ckpt")
         row = _measured_row(cfg, model, data, trainer, folder)
-        tracking.log_summary(
-            logger,
-            {
-                f"test/{branch}/{key}": value
-                for branch, figures in row.metrics.items()
-                for key, value in figures.items()
-            },
-            {"test/predictions": folder / "overlay.png"},
-        )
+        tracking.log_final(logger, row, read_predictions(folder / "predictions.csv"), folder, data.image_of)
         write_row(row, folder / "row.json")
         exit_code = 0
     except (KeyboardInterrupt, SystemExit):

@@ -246,6 +246,55 @@ def audit(
 
 
 @app.command(
+    epilog="Examples:\n\n  fetal-lm sync outputs/three_models/phantom_2026-01-31_12-00-00\n\n"
+    "  fetal-lm sync outputs/single_hourglass/2026-01-31_12-00-00 --timeout 3600"
+)
+def sync(
+    sweep_dir: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one run may take.")] = 600,
+) -> None:
+    """Send a sweep's offline W&B runs, each once.
+
+    A run that was sent before is left alone, also if `wandb sync` sent it, and so is one whose training goes on. What
+    failed is tried again next time.
+
+    Exit code: 0 if all that can be sent is sent; 1 if one failed; 2 without a login or without an offline run.
+    """
+    from fetal_lm.board.sync import sync as send
+
+    raise typer.Exit(send(sweep_dir, timeout_s=timeout))
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  fetal-lm dashboard --project fetal_lm --sweep outputs/three_models/phantom_2026-01-31_12-00-00\n\n"
+    "  fetal-lm dashboard --project fetal_lm --entity team --sweep phantom_2026-01-31_12-00-00 --dry-run"
+)
+def dashboard(
+    project: Annotated[str, typer.Option(help="W&B project.", show_default=False)],
+    sweep: Annotated[
+        str,
+        typer.Option(
+            help="Folder of the sweep (its table goes into the report too), or that folder's name.", show_default=False
+        ),
+    ],
+    entity: Annotated[str, typer.Option(help="Owner of the project.", show_default="you")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be saved, as JSON; needs neither account nor network.")
+    ] = False,
+) -> None:
+    """Make a W&B workspace view and a report of a sweep whose runs are there, and print their links.
+
+    Runs are grouped by model: the table, learning curves, error distribution and images. Each call makes new ones.
+
+    Exit code: 0 if both were saved; 2 without a login, without wandb-workspaces or if W&B does not take them.
+    """
+    from fetal_lm.board.dashboard import dashboard as make
+
+    typer.echo(make(project=project, entity=entity, sweep=sweep, dry_run=dry_run))
+
+
+@app.command(
     epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured --model outputs/RUN\n\n"
     "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --model outputs/RUN --json"
     "\n\n  fetal-lm predict scans --output measured --model model.onnx"

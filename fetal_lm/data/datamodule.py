@@ -100,6 +100,10 @@ class LandmarkDataModule(pl.LightningDataModule):
         """Grey images at their original size, for pictures."""
         return [self.source.read(self.records[index]) for index in indices]
 
+    def image_of(self, name: str) -> np.ndarray:
+        """The grey image of a record's name, at its original size, for pictures."""
+        return self.source.read(next(record for record in self.records if record.image == name))
+
     def tested(self) -> list[Record]:
         """The test images' records, their landmarks named as a model is taught to name them (`order`).
 

@@ -83,7 +83,14 @@ def test_wandb_has_one_finished_run_a_job_with_its_metrics(sweep):
             if record["type"] == "summary":
                 summary |= record["summary"]["update"]
         row = json.loads((run.parents[1] / "row.json").read_text())
+        assert about["job_type"] == model
         assert summary["test/heatmap/mean_px"] == pytest.approx(row["metrics"]["heatmap"]["mean_px"])
+        assert summary["test/mean_px"] == summary["test/heatmap/mean_px"]
+        assert summary["biometry/hc_mae_mm"] == pytest.approx(row["metrics"]["heatmap"]["hc_mae_mm"])
+        best = pd.read_csv(run.parents[1] / "history.csv")["val/mre_px"].min()
+        assert summary["val/mre_px"]["min"] == pytest.approx(best, rel=1e-4)
+        kinds = {record["artifact"]["type"] for record in records if record["type"] == "artifact"}
+        assert kinds == {"model", "split", "run_table"}
         last = pd.read_csv(run.parents[1] / "history.csv")["val/mre_px"].iloc[-1]
         assert history_values(history, "val/mre_px")[-1] == pytest.approx(last, rel=1e-4)
         exits = [record["exit"] for record in records if record["type"] == "exit"]

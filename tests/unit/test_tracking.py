@@ -1,7 +1,48 @@
+import numpy as np
 import pytest
 import wandb
 
 from fetal_lm import tracking
+from fetal_lm.data.records import Record
+from fetal_lm.report.predictions import prediction_table, summarise
+from fetal_lm.report.row import RunRow
+
+HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
+
+OPTIONS = {
+    "project": "p",
+    "name": "n",
+    "group": "g",
+    "model": "m",
+    "config": {"seed": 0},
+    "overlays": 1,
+    "models": True,
+    "init_timeout_s": 1.0,
+    "finish_timeout_s": 1.0,
+}
+TABLE = prediction_table([Record("a.png", "a", (200, 400), HEAD, 0.5)], {"heatmap": HEAD[None] + 1.0})
+ROW = RunRow(
+    model="m",
+    hypothesis="H1",
+    seed=0,
+    fold=None,
+    data="phantom",
+    split="examination",
+    split_digest="0",
+    parameters=1,
+    ms_per_image=1.0,
+    train_seconds=1.0,
+    epochs=1,
+    primary_branch="heatmap",
+    overrides=[],
+    package_version=None,
+    code_version=None,
+    metrics={"heatmap": summarise(TABLE)},
+)
+
+
+def read(_: str) -> np.ndarray:
+    return np.zeros((200, 400), np.uint8)
 
 
 @pytest.fixture
@@ -32,33 +73,71 @@ def test_the_environment_decides_when_it_says_so(nobody):
     assert tracking.wandb_mode() == "disabled"
 
 
-def test_no_logger_needs_nothing():
+def test_no_logger_needs_nothing(tmp_path):
     assert tracking.no_logger(run_folder=None, name="a") is None
     assert tracking.location(None) == "no tracking"
     tracking.finish(None, exit_code=1)
-    tracking.log_summary(None, {"a": 1}, {})
+    tracking.log_final(None, ROW, TABLE, tmp_path, read)
 
 
 def test_nested_configuration_becomes_columns():
     assert tracking.flatten({"a": {"b": {"c": 1}, "d": {}}, "e": [1]}) == {"a.b.c": 1, "a.d": {}, "e": [1]}
 
 
-def test_without_a_network_a_login_is_tracked_offline(nobody, tmp_path, caplog):
+@pytest.mark.parametrize("error", [wandb.errors.CommError, wandb.errors.AuthenticationError, wandb.errors.UsageError])
+def test_without_a_network_or_with_a_wrong_key_a_training_is_tracked_offline(nobody, tmp_path, caplog, error):
     tried = []
 
-    def init(*, mode, **_):
+    def init(*, mode, settings, **_):
         tried.append(mode)
+        assert (settings.init_timeout, settings.finish_timeout) == (1, 1)
         if mode == "online":
-            raise wandb.errors.CommError("no network")
+            raise error("no network")
         return real_init(mode="disabled")
 
     real_init = wandb.init
     nobody.setattr("wandb.login", lambda **_: True)
     nobody.setattr("wandb.init", init)
-    logger = tracking.wandb_logger(project="p", run_folder=tmp_path, name="n", group="g", config={"seed": 0})
+    logger = tracking.wandb_logger(run_folder=tmp_path, **OPTIONS)
     tracking.finish(logger, exit_code=0)
     assert tried == ["online", "offline"]
-    assert "wandb sync" in caplog.text
+    assert "fetal-lm sync" in caplog.text
+
+
+def test_a_malformed_key_is_tracked_offline(nobody, caplog):
+    def login(**_):
+        raise wandb.errors.AuthenticationError("a key has 40 characters")
+
+    nobody.setattr("wandb.login", login)
+    assert tracking.wandb_mode() == "offline"
+    assert "40 characters" in caplog.text
+
+
+def test_a_slow_or_failing_wandb_is_a_warning_at_the_end(nobody, tmp_path, caplog):
+    nobody.setenv("WANDB_MODE", "disabled")
+    logger = tracking.wandb_logger(run_folder=tmp_path, **OPTIONS)
+    run = tmp_path / "wandb" / "run-1"
+    (run / "files").mkdir(parents=True)
+
+    class Slow:
+        dir = str(run / "files")
+
+        def finish(self, **_):
+            raise TimeoutError("Timed out finishing run.")
+
+        def log(self, _):
+            raise wandb.errors.CommError("gone")
+
+    def results(run, *_, **__):
+        run.log({})
+
+    nobody.setattr(type(logger), "experiment", Slow())
+    nobody.setattr(tracking, "log_results", results)
+    tracking.log_final(logger, ROW, TABLE, tmp_path, read)
+    tracking.finish(logger, exit_code=0)
+    assert "W&B lacks results of this run (gone)" in caplog.text
+    assert (run / "unsent.txt").is_file()
+    assert "fetal-lm sync" in caplog.text
 
 
 def test_online_without_a_login_is_offline_instead_of_a_question(nobody):
