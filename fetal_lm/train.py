@@ -21,7 +21,7 @@ from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, tracking
 from fetal_lm.atomic import write_text
-from fetal_lm.callbacks import training_seconds
+from fetal_lm.callbacks import AtomicCheckpoints, training_seconds
 from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
@@ -262,8 +262,9 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
     if logger is None:
         callbacks.pop("learning_rate", None)  # It refuses to run without a logger.
     trainer: pl.Trainer = instantiate(
-        options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder, _convert_="all"
-    )
+        options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
+        plugins=[AtomicCheckpoints()], _convert_="all",
+    )  # fmt: skip
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         # Lightning starts its further processes with this command line, and each would start the sweep anew.
         raise InputError(

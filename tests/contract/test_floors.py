@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "fetal_lm"
 FLOORS = (
     {
         "errors",
+        "lock",
         "choices",
         "configuration",
         "atomic",
@@ -20,8 +21,8 @@ FLOORS = (
         "checkpoints",
     },
     {"codecs", "networks", "losses", "metrics", "tracking"},
-    {"data", "hypotheses", "report", "audit", "callbacks", "sweep"},
-    {"measure", "resume"},
+    {"data", "hypotheses", "report", "audit", "callbacks", "job", "resume", "sweep"},
+    {"measure"},
     {"train", "trained", "evaluate", "predict", "cli"},
 )
 ALLOWED = {
@@ -45,6 +46,7 @@ ALLOWED = {
         "predict",
         "train",
         "checkpoints",
+        "callbacks",
         "precision",
     }
     | {"landmarks"},  # For a type alone, never when it runs.
