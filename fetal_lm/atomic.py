@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_TEMPORARY: Final = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
+"""Names that `atomic_path` gives: a dot, the stem, eight characters of `mkstemp`, the suffix."""
 
 
 @contextmanager
@@ -40,3 +45,10 @@ def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that killed processes left in a folder; while nobody else writes there."""
+    for path in folder.glob(".*-*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)

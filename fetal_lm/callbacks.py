@@ -1,13 +1,17 @@
-"""Lightning callbacks."""
+"""What Lightning calls while it trains, so that a run that was killed goes on as if nothing had happened."""
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from fetal_lm.atomic import atomic_path
 
@@ -50,3 +54,62 @@ class History(pl.Callback):
         self._rows.append({"epoch": trainer.current_epoch, SECONDS: seconds, **logged})
         with atomic_path(self._path) as temporary:
             pd.DataFrame(self._rows).to_csv(temporary, index=False)
+
+
+class EpochSeed(pl.Callback):
+    """Makes random numbers drawn in training (dropout) a function of (seed, epoch), as the order of the images is.
+
+    A checkpoint holds no state of the generators, and how often loaders draw from them depends on where a run began.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Seeds before the first batch of an epoch, after the loaders were made."""
+        if batch_idx == 0:
+            (state,) = np.random.SeedSequence([self._seed, trainer.current_epoch]).generate_state(1)
+            torch.manual_seed(int(state))
+
+
+class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
+    """Lightning's, but it knows the best checkpoint so far wherever the run's folder lies now.
+
+    Lightning compares the folder's path with the one in the checkpoint, and where a sweep was moved it forgets the best
+    score: the next epoch, however bad, would become `best.ckpt`. The class has Lightning's name because its state in a
+    checkpoint goes by it.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the state as one of files of the same names in the present folder."""
+        paths = {key: self._here(state_dict[key]) for key in state_dict if key.endswith("_path")}
+        best = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+    def _here(self, path: str) -> str:
+        return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints appear whole or not at all.
+
+    Lightning writes into the system's folder for temporary files and moves the file from there: between file systems,
+    as on most clusters, that is a copy, which a kill leaves cut short under its final name.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Writes beside the place, then renames."""
+        # torch.save into a file says of a full disk only that its writer failed; into memory first, the OSError does.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with atomic_path(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from fetal_lm.errors import InputError
 
 IDENTITY_KEY: Final = "fetal_lm"
 LAST: Final = "last"
+
+log = logging.getLogger(__name__)
 
 
 def resolve(choice: str | None, folder: Path) -> Path | None:
@@ -37,6 +40,23 @@ def resolve(choice: str | None, folder: Path) -> Path | None:
             f"{path}: no such checkpoint to go on from; {hint or 'give the path of a .ckpt file, or `last`'}"
         )
     return path
+
+
+def unfinished(folder: Path) -> Path | None:
+    """The checkpoint that a run in this folder left and can go on from; None if it has to begin anew.
+
+    The best one has to be there too, whole: it is what is tested if no later epoch is better.
+    """
+    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in (LAST, "best"))
+    if not last.is_file():
+        return None
+    try:
+        read(last)
+        read(best)
+    except InputError as error:
+        log.warning("the run cannot go on and begins anew: %s", error)
+        return None
+    return last
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fetal_lm.atomic import write_text
 from fetal_lm.errors import InputError
 
 SWITCHES: Final = frozenset(
@@ -55,3 +56,17 @@ def read_configuration(path: Path) -> DictConfig:
     if not isinstance(cfg, DictConfig):
         raise InputError(f"{path}: expected the configuration that the run wrote, got no mapping")
     return cfg
+
+
+def write_with_source(cfg: DictConfig, path: Path, *, name: str, settings: Mapping[str, Any]) -> None:
+    """Writes a configuration whose images come from elsewhere, atomically.
+
+    Args:
+        cfg: of a run; it is not changed.
+        path: of the file.
+        name: of the other source.
+        settings: what stands under `data.source` for it.
+    """
+    changed = OmegaConf.merge(cfg, {"data": {"name": name}})
+    OmegaConf.update(changed, "data.source", dict(settings), merge=False)
+    write_text(path, OmegaConf.to_yaml(changed))

@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from fetal_lm.atomic import atomic_path, write_text
+from fetal_lm.atomic import atomic_path
 from fetal_lm.choices import Images, Seen
+from fetal_lm.configuration import write_with_source
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest
 from fetal_lm.data.records import Record, Source
@@ -88,9 +87,7 @@ def _evaluate_run(
         with atomic_path(output / copied) as temporary:
             shutil.copyfile(folder / copied, temporary)
     if settings is not None:
-        cfg = OmegaConf.merge(run.cfg, {"data": {"name": source.name}})
-        OmegaConf.update(cfg, "data.source", settings, merge=False)
-        write_text(output / "config.yaml", OmegaConf.to_yaml(cfg))
+        write_with_source(run.cfg, output / "config.yaml", name=source.name, settings=settings)
     evaluated = replace(
         run.row,
         data=source.name,

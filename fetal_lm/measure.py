@@ -25,6 +25,8 @@ def silence_lightning() -> None:
     """Leaves out Lightning's advice about hardware and products, and a deprecation inside it; for commands."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    # Where a run goes on, its checkpoints are there.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
 
 
 class Measured(NamedTuple):

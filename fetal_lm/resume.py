@@ -1,7 +1,9 @@
-"""Whether a run that goes on is still the run that began."""
+"""Whether a run that goes on, or a job that is done, is the one that is asked for."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -10,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fetal_lm.configuration import read_configuration
 from fetal_lm.errors import InputError
+from fetal_lm.job import read_job
 from fetal_lm.tracking import flatten
 
 # What a result depends on. How long to train, on which machine and what to write may change when a run goes on.
@@ -25,6 +28,16 @@ _FREE: Final = (
     "data.study_seeds",
 )
 
+# The rows of a sweep are compared: nothing may differ but where files lie and what is shown.
+_FIXED_IN_SWEEP: Final = (*_FIXED, "epochs", "trainer.", "callbacks.")
+_FREE_IN_SWEEP: Final = (
+    *_FREE,
+    "trainer.enable_",
+    "trainer.log_every_n_steps",
+    # The package's own; the metric that selects is `monitor`.
+    *(f"callbacks.{name}." for name in ("checkpoint", "last_checkpoint", "history", "learning_rate", "epoch_seed")),
+)
+
 
 def check_same_configuration(path: Path, config: Mapping[str, Any]) -> None:
     """Compares a run's options with those it began with.
@@ -36,17 +49,56 @@ def check_same_configuration(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
         InputError: an option that the result depends on differs, or the file cannot be read.
     """
-    if not path.is_file():
-        return
-    before = flatten(cast(dict[str, Any], OmegaConf.to_container(read_configuration(path))))
-    now = flatten(config)
-    different = [
-        f"{key} was {before.get(key, 'not there')} and is {now.get(key, 'not there')}"
-        for key in sorted(before.keys() | now.keys())
-        if key.startswith(_FIXED) and not key.startswith(_FREE) and before.get(key) != now.get(key)
-    ]
-    if different:
+    if different := _different(path, config, fixed=_FIXED, free=_FREE):
         raise InputError(
-            f"{path}: the run in this folder began with other options: {'; '.join(different)}. Go on with the options "
+            f"{path}: the run in this folder began with other options: {different}. Go on with the options "
             "that it had, or start a new run in another folder"
         )
+
+
+def check_same_job(folder: Path, config: Mapping[str, Any]) -> None:
+    """Makes sure that what lies in the folder of a sweep's job is of the same configuration, done or not.
+
+    Args:
+        folder: of the job; one without a result and without a checkpoint is of any configuration.
+        config: resolved, as the job is asked for now.
+
+    Raises:
+        InputError: an option that the job's row depends on differs, or the folder does not say what it was.
+    """
+    path = folder / "config.yaml"
+    ways = (
+        "Give the options that it had, name another folder with hydra.sweep.dir=..., or add --fresh, which discards "
+        "every job of the sweep and starts all over"
+    )
+    if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=_FREE_IN_SWEEP):
+        raise InputError(f"{path}: the job in this folder has other options: {different}. {ways}")
+    kept = [name for name in ("row.json", "checkpoints/last.ckpt") if (folder / name).is_file()]
+    if kept and not path.is_file() and read_job(folder).config_hash != config_hash(config):
+        raise InputError(f"{path} is missing, so that nobody knows what {kept[0]} beside it is of. Restore it. {ways}")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """A short digest of what a job's row depends on.
+
+    Args:
+        config: resolved.
+    """
+    kept = _chosen(flatten(config), fixed=_FIXED_IN_SWEEP, free=_FREE_IN_SWEEP)
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _different(path: Path, config: Mapping[str, Any], *, fixed: tuple[str, ...], free: tuple[str, ...]) -> str:
+    if not path.is_file():
+        return ""
+    written = cast(dict[str, Any], OmegaConf.to_container(read_configuration(path)))
+    before, now = (_chosen(flatten(options), fixed=fixed, free=free) for options in (written, config))
+    return "; ".join(
+        f"{key} was {before.get(key, 'not there')} and is {now.get(key, 'not there')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    )
+
+
+def _chosen(flat: Mapping[str, Any], *, fixed: tuple[str, ...], free: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in flat.items() if key.startswith(fixed) and not key.startswith(free)}

@@ -1,35 +1,96 @@
-"""The list of a sweep's jobs, written before the first one starts, so that a job that never ran is missed."""
+"""A sweep's list of jobs, written before the first one starts, and what a second start makes of an earlier one's."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+import logging
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
 
 from fetal_lm.atomic import write_text
-from fetal_lm.report.sweep import SWEEP_FILE
+from fetal_lm.errors import InputError
+from fetal_lm.job import FILE_NAME as JOB_FILE
+from fetal_lm.job import State, read_job
+from fetal_lm.lock import holder, locked
+from fetal_lm.report.sweep import RUN_FILES, SWEEP_FILE
+from fetal_lm.resume import check_same_job, config_hash
+
+log = logging.getLogger(__name__)
 
 
 class SweepManifest(Callback):
-    """Writes `sweep.json` into the sweep's folder: number, name and overrides of every job."""
+    """Writes `sweep.json` into the sweep's folder: number, name, overrides and configuration hash of every job.
+
+    How far a job is stands in its own folder (`job.read_job`), so that jobs in several processes cannot overwrite each
+    other's state. A folder that another sweep is using, or whose jobs are of other configurations, is refused before
+    anything in it is touched.
+    """
 
     folder: ClassVar[Path | None] = None
     """The sweep that this process has started, if any: Hydra returns nothing to the caller of a multirun."""
 
+    fresh: ClassVar[bool] = False
+    """Whether to discard the jobs that the folder has."""
+
+    _lock: ClassVar[ExitStack] = ExitStack()
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ARG002
+        """Called by Hydra before a single run."""
+        if SweepManifest.fresh:
+            sys.exit("--fresh is for sweeps; a single run always begins anew, unless ckpt_path says otherwise")
+
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra with the composed configuration of the sweep."""
+        try:
+            self._begin(config)
+        # Of a callback's exception Hydra makes a warning, and goes on.
+        except InputError as error:
+            sys.exit(str(error))
+        except OSError as error:
+            sys.exit(f"{error.filename or config.hydra.sweep.dir}: {error.strerror or error}")
+
+    @classmethod
+    def end(cls) -> None:
+        """Lets other processes use the sweep's folder."""
+        cls._lock.close()
+
+    def _begin(self, config: DictConfig) -> None:
         folder = Path(config.hydra.sweep.dir)
-        SweepManifest.folder = folder
         parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         choices = {"model": config.hydra.runtime.choices.model, "seed": str(config.seed)}
         jobs = expand([*parameters, *config.hydra.overrides.task], defaults=choices)
+        try:
+            configurations = [_configuration(config, job, folder) for job in jobs]
+        except HydraException:
+            return  # Hydra composes the jobs too, before it starts the first, and says what is wrong.
+        self._lock.enter_context(
+            locked(folder, what="the sweep", advice="wait until it has ended, or name another hydra.sweep.dir=...")
+        )
+        if SweepManifest.fresh:
+            _discard(folder)
+        for job, configuration in zip(jobs, configurations, strict=True):
+            if configuration is not None:
+                check_same_job(folder / str(job["number"]), configuration)
+                job["config_hash"] = config_hash(configuration)
+        states = Counter(read_job(folder / str(job["number"])).state for job in jobs)
+        if states.keys() != {State.PENDING}:
+            log.info("%s: of %d jobs %s", folder, len(jobs), ", ".join(f"{n} {state}" for state, n in states.items()))
         write_text(folder / SWEEP_FILE, json.dumps({"jobs": jobs}, indent=2) + "\n")
+        SweepManifest.folder = folder
 
 
 def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[str, Any]]:
@@ -69,3 +130,42 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
             }
         )
     return jobs
+
+
+def _configuration(sweep: DictConfig, job: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """A job's configuration, resolved; None if it cannot be, which the job will say itself when it starts."""
+    composed = GlobalHydra.instance().config_loader().load_sweep_config(sweep, list(job["overrides"]))
+    kept = HydraConfig.instance().cfg
+    with flag_override(composed, ["struct", "readonly"], [False, False]):
+        composed.hydra.job.id = composed.hydra.job.num = job["number"]
+        composed.hydra.runtime.output_dir = str((folder / str(job["number"])).absolute())
+        HydraConfig.instance().set_config(composed)
+        del composed["hydra"]
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException:
+        return None
+    finally:
+        HydraConfig.instance().cfg = kept
+
+
+def _discard(folder: Path) -> None:
+    """Removes the jobs of an earlier sweep and says which."""
+    jobs = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name.isdecimal() and any((path / name).exists() for name in (*RUN_FILES, JOB_FILE, ".hydra"))
+    ]
+    for job in jobs:
+        if by := holder(job):
+            raise InputError(f"{job}: a job of the earlier sweep is still in use by {by}; end it first")
+    for job in jobs:
+        try:
+            state = str(read_job(job).state)
+        except InputError:
+            state = "its note damaged"
+        log.warning("--fresh discards %s (%s)", job, state)
+        if job.is_symlink():
+            job.unlink()
+        else:
+            shutil.rmtree(job)

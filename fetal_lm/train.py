@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +22,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, tracking
-from fetal_lm.atomic import write_text
-from fetal_lm.callbacks import training_seconds
+from fetal_lm.atomic import remove_leftovers, write_text
+from fetal_lm.callbacks import AtomicCheckpoints, training_seconds
 from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
@@ -31,13 +33,16 @@ from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses.base import Hypothesis
+from fetal_lm.job import sitting
+from fetal_lm.lock import locked
 from fetal_lm.measure import measure, silence_lightning
 from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.command import report_sweep
 from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import RunRow, write_row
-from fetal_lm.resume import check_same_configuration
+from fetal_lm.report.sweep import finished
+from fetal_lm.resume import check_same_configuration, check_same_job, config_hash
 from fetal_lm.sweep import SweepManifest
 
 log = logging.getLogger(__name__)
@@ -47,15 +52,23 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended."""
 
+FRESH = "--fresh"
+"""The one flag that is not Hydra's. No option: it is of this start of a sweep, not of its jobs' configuration."""
+
 
 def main() -> None:
     """Runs one job or a sweep; after a sweep prints its comparison. Exits with a code that is not 0 if a job failed."""
     silence_lightning()
+    SweepManifest.fresh = FRESH in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != FRESH]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("hydra.sweep.dir=")]
     exit_code = 0
     try:
         _hydra_main()
     except SystemExit as stop:
         exit_code = stop.code if isinstance(stop.code, int) else 1
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
     except KeyboardInterrupt:
         exit_code = INTERRUPTED
     folder = SweepManifest.folder
@@ -67,16 +80,34 @@ def main() -> None:
             print(error, file=sys.stderr)
             exit_code = exit_code or 1
         print(f"\nAgain, from disk alone: fetal-lm report {folder}")
+    if folder is not None and exit_code:
+        again = shlex.join([*arguments, f"hydra.sweep.dir={folder}"])
+        print(f"What is missing, again (jobs that are done are kept): python run.py {again}")
+    elif folder is not None:
         print("Next, on real images: python run.py experiment=three_models data=hc18 data.root=DIR   (see README.md)")
+    SweepManifest.end()
     sys.exit(exit_code)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        _written_down(lambda: train(cfg, folder), folder)
+        return
+    try:
+        # Whoever started the sweep may be gone while its jobs, on a cluster, are not.
+        with locked(folder, what="the job", advice="wait until it has ended, or end it, and start the sweep again"):
+            _written_down(lambda: _sweep_job(cfg, folder), folder)
+    except (InputError, OSError) as error:  # Of the lock; the folder belongs to another process.
+        raise CompactHydraException(_users_mistake(error, folder)) from error
+
+
+def _written_down(job: Callable[[], object], folder: Path) -> None:
+    """Runs a job; what it raises goes into error.txt too."""
     (folder / "error.txt").unlink(missing_ok=True)
     try:
-        train(cfg, folder)
+        job()
     except Exception as error:  # Nothing is swallowed: it is written down, then raised again.
         message = _users_mistake(error, folder)
         try:
@@ -87,6 +118,34 @@ def _hydra_main(cfg: DictConfig) -> None:
             raise
         # The one exception that Hydra prints without a traceback.
         raise CompactHydraException(message) from error
+
+
+def _sweep_job(cfg: DictConfig, folder: Path) -> None:
+    """One job of a sweep: skipped if it is done, gone on with if a killed or failed sitting left a checkpoint."""
+    for part in (folder, folder / "checkpoints"):
+        remove_leftovers(part)
+    config = _resolved(cfg)
+    check_same_job(folder, config)
+    if finished(folder):
+        log.info("%s in %s is done, its row is kept", _job_name(cfg), folder)
+        return
+    with sitting(folder, config_hash=config_hash(config)):
+        train(cfg, folder)
+
+
+def _resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration with every reference replaced, once it is complete.
+
+    Raises:
+        InputError: an option is not set, or a switch is neither on nor off.
+    """
+    unresolved = cast(dict[str, Any], OmegaConf.to_container(cfg))
+    for key, value in tracking.flatten(unresolved).items():
+        if value == MISSING:
+            raise InputError(f"{key} is not set; add {key}=... to the command (conf/ says what it means)")
+    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    check_switches(tracking.flatten(config))
+    return config
 
 
 def _users_mistake(error: Exception, folder: Path) -> str | None:
@@ -115,17 +174,12 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     Raises:
         InputError: the data, an option or a checkpoint is not what it should be.
     """
-    unresolved = cast(dict[str, Any], OmegaConf.to_container(cfg))
-    for key, value in tracking.flatten(unresolved).items():
-        if value == MISSING:
-            raise InputError(f"{key} is not set; add {key}=... to the command (conf/ says what it means)")
-    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    check_switches(tracking.flatten(config))
+    config = _resolved(cfg)
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 
     source, records, split = _split_records(cfg)
-    checkpoint_path = checkpoints.resolve(cfg.ckpt_path, folder)
+    checkpoint_path = _checkpoint_path(cfg, folder)
     if checkpoint_path is not None:
         _check_same_split(split, records, folder)
         check_same_configuration(folder / "config.yaml", config)
@@ -165,8 +219,11 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     except (KeyboardInterrupt, SystemExit):
         # Lightning turns Ctrl-C into SystemExit(1) after saving nothing more than the last epoch's checkpoint.
         exit_code = INTERRUPTED
-        options = " ".join(HydraConfig.get().overrides.task)
-        log.error("interrupted; go on with: python run.py %s hydra.run.dir=%s ckpt_path=last", options, folder)
+        hint = ""
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            options = " ".join(HydraConfig.get().overrides.task)
+            hint = f"; go on with: python run.py {options} hydra.run.dir={folder} ckpt_path=last"
+        log.error("interrupted%s", hint)
         sys.exit(INTERRUPTED)
     finally:
         tracking.finish(logger, exit_code=exit_code)
@@ -177,6 +234,14 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         primary["ofd_mae_mm"], primary["hc_mae_mm"], folder,
     )  # fmt: skip
     return row
+
+
+def _checkpoint_path(cfg: DictConfig, folder: Path) -> Path | None:
+    """What to go on from: in a sweep the job's own last checkpoint, without being told."""
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return checkpoints.resolve(cfg.ckpt_path, folder)
+    own = checkpoints.unfinished(folder)
+    return own if own is not None or cfg.ckpt_path == checkpoints.LAST else checkpoints.resolve(cfg.ckpt_path, folder)
 
 
 def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
@@ -259,8 +324,9 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
     if logger is None:
         callbacks.pop("learning_rate", None)  # It refuses to run without a logger.
     trainer: pl.Trainer = instantiate(
-        options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder, _convert_="all"
-    )
+        options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
+        plugins=[AtomicCheckpoints()], _convert_="all",
+    )  # fmt: skip
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         # Lightning starts its further processes with this command line, and each would start the sweep anew.
         raise InputError(

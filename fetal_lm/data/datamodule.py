@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pytorch_lightning as pl
@@ -76,7 +76,23 @@ class LandmarkDataModule(pl.LightningDataModule):
         self.workers = workers
         self.cache_dir = cache_dir
         self.seed = seed
+        self._epoch = 0
         self._dataset: HeadDataset | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch that comes next, for the checkpoint."""
+        if self.trainer is None:
+            return {}
+        # What Lightning itself gives to samplers, behind a type that does not say so.
+        return {"epoch": cast(Any, self.trainer.fit_loop.epoch_progress.current).processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on with that epoch.
+
+        Lightning sets it on the sampler too, but too late where processes load: they have drawn their first batches
+        by then, which would be those of epoch 0 again.
+        """
+        self._epoch = state_dict["epoch"]
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002
         """Opens the image cache, filling it first if need be."""
@@ -86,7 +102,7 @@ class LandmarkDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Augmented training images, shuffled anew every epoch."""
         drop_last = len(self.split.train) >= self.batch_size
-        return self._loader(EpochShuffle(self.split.train, seed=self.seed), drop_last=drop_last)
+        return self._loader(EpochShuffle(self.split.train, seed=self.seed, epoch=self._epoch), drop_last=drop_last)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Validation images in order, as they are."""
@@ -137,10 +153,10 @@ class EpochShuffle(Sampler[Draw]):
     Lightning calls `set_epoch` before every epoch.
     """
 
-    def __init__(self, indices: Sequence[int], *, seed: int) -> None:
+    def __init__(self, indices: Sequence[int], *, seed: int, epoch: int = 0) -> None:
         self.indices = np.asarray(indices)
         self.seed = seed
-        self.epoch = 0
+        self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch that the next iteration draws."""

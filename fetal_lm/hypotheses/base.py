@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from fetal_lm import checkpoints, landmarks
@@ -217,7 +218,12 @@ class Hypothesis(pl.LightningModule, ABC):
         """The optimiser with its schedule."""
         optimizer = self._optimizer(self.parameters())
         steps = int(self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer, steps=steps, monitor=self._monitor)}
+        schedule = self._schedule(optimizer, steps=steps, monitor=self._monitor)
+        if isinstance(schedule["scheduler"], ReduceLROnPlateau):
+            # At the end of an epoch Lightning would step it after the checkpoint was written, and a run that goes on
+            # from there would miss that step; after the epoch's last batch comes validation, then this, then the file.
+            schedule |= {"interval": "step", "frequency": int(self.trainer.num_training_batches)}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores what `checkpoints.check` asks for."""

@@ -11,7 +11,9 @@ from typing import Any, Final
 import pandas as pd
 
 from fetal_lm.errors import InputError
+from fetal_lm.job import State, read_job
 from fetal_lm.landmarks import NAMES
+from fetal_lm.lock import holder
 from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
@@ -118,11 +120,20 @@ def read_sweep(folder: Path) -> Sweep:
     return Sweep(folder, tuple(runs), tuple(problems), tuple(models))
 
 
+def finished(folder: Path) -> bool:
+    """Whether a run's row and predictions are there, whole, and of one another."""
+    try:
+        _read_run(_Job(folder.name, folder), [])
+    except InputError:
+        return False
+    return True
+
+
 def _read_run(job: _Job, problems: list[Problem]) -> Run:
     if not job.folder.is_dir():
         raise InputError("the job never started: its folder does not exist")
     if not (job.folder / ROW_FILE).exists():
-        raise InputError(f"the job did not finish: no {ROW_FILE}. {_last_words(job.folder)}")
+        raise InputError(f"{_unfinished(job.folder)}: no {ROW_FILE}. {_last_words(job.folder)}")
     row = read_row(job.folder / ROW_FILE)
     predictions = read_predictions(job.folder / "predictions.csv")
     if row.primary_branch not in set(predictions["branch"]):
@@ -195,6 +206,22 @@ def _read_history(path: Path) -> pd.DataFrame:
     if "epoch" not in history or not all(kind.kind in "fiub" for kind in history.dtypes):
         raise InputError(f"{path}: expected numbers in every column and a column 'epoch', got {list(history.columns)}")
     return history
+
+
+def _unfinished(folder: Path) -> str:
+    """How far a job without a row came, in words."""
+    job = read_job(folder)
+    match job.state:
+        case State.RUNNING:
+            return f"the job is running ({holder(folder) or f'since {job.started}'})"
+        case State.KILLED if job.sittings:
+            how = "interrupted" if job.ended else "killed"
+            return (
+                f"the job was {how}, started {job.started}; it goes on with the sweep's command and hydra.sweep.dir="
+                f"{folder.parent}"
+            )
+        case _:
+            return "the job did not finish"
 
 
 def _last_words(folder: Path) -> str:

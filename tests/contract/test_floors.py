@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "fetal_lm"
 FLOORS = (
     {
         "errors",
+        "lock",
         "choices",
         "configuration",
         "atomic",
@@ -20,8 +21,8 @@ FLOORS = (
         "checkpoints",
     },
     {"codecs", "networks", "losses", "metrics"},
-    {"data", "hypotheses", "report", "audit", "callbacks", "sweep", "board", "tracking"},
-    {"measure", "resume"},
+    {"data", "hypotheses", "report", "audit", "callbacks", "job", "resume", "sweep", "board", "tracking"},
+    {"measure"},
     {"train", "trained", "evaluate", "predict", "export", "cli"},
 )
 ALLOWED = {
@@ -49,6 +50,7 @@ ALLOWED = {
         "export",
         "train",
         "checkpoints",
+        "callbacks",
         "precision",
     }
     | {"landmarks"},  # For a type alone, never when it runs.

@@ -109,17 +109,6 @@ def test_a_file_that_is_no_checkpoint_is_refused(experiment, tmp_path):
     assert "not.ckpt" in done.err
 
 
-def test_a_crashed_job_does_not_stop_the_others(experiment, tmp_path):
-    folder = tmp_path / "sweep"
-    done = experiment("-m", *TINY, "data.fold=7,0", "logger=csv", f"hydra.sweep.dir={folder}")
-    assert done.code == 1
-    assert "MISSING: single_hourglass-0-data.fold=7" in done.out
-    assert "error.txt ends with" in done.out
-    assert "fold" in (folder / "0" / "error.txt").read_text()
-    assert (folder / "1" / "row.json").is_file()
-    assert not (folder / "0" / "row.json").exists()
-
-
 def test_a_full_disk_is_said_and_leaves_no_half_written_result(experiment, tmp_path):
     # A limit on the size of files stands for the disk: no file may grow beyond 100 KiB.
     limit = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash")

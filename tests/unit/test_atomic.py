@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fetal_lm.atomic import atomic_path, write_text
+from fetal_lm.atomic import atomic_path, remove_leftovers, write_text
 
 NOBODY = 65534
 
@@ -89,3 +89,14 @@ def test_a_file_where_a_folder_should_be_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         write_text(tmp_path / "file" / "row.json", "x")
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    _, left = tempfile.mkstemp(dir=tmp_path, prefix=".last-", suffix=".ckpt")
+    kept = {"last.ckpt", ".lock", ".hydra", "history-2026.csv", ".a-b"}
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert not Path(left).exists()
+    assert {entry.name for entry in tmp_path.iterdir()} == kept
+    remove_leftovers(tmp_path / "nowhere")

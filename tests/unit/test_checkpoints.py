@@ -79,3 +79,16 @@ def test_code_inside_a_real_archive_is_never_run(tmp_path):
 def test_weights_of_another_architecture_are_refused(tmp_path):
     with pytest.raises(InputError, match="do not fit"):
         checkpoints.load_weights(torch.nn.Linear(3, 1), save(tmp_path / "a.ckpt"))
+
+
+def test_a_run_goes_on_only_from_whole_checkpoints(tmp_path, caplog):
+    assert checkpoints.unfinished(tmp_path) is None
+    (tmp_path / "checkpoints").mkdir()
+    last = save(tmp_path / "checkpoints" / "last.ckpt")
+    assert checkpoints.unfinished(tmp_path) is None
+    assert "best.ckpt" in caplog.text
+    save(tmp_path / "checkpoints" / "best.ckpt")
+    assert checkpoints.unfinished(tmp_path) == last
+    last.write_bytes(b"PK\x03\x04 cut")
+    assert checkpoints.unfinished(tmp_path) is None
+    assert "begins anew" in caplog.text

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from fetal_lm.errors import InputError
-from fetal_lm.resume import check_same_configuration
+from fetal_lm.resume import check_same_configuration, check_same_job, config_hash
 
 CONFIG = {
     "seed": 0,
@@ -45,3 +47,43 @@ def test_a_damaged_file_is_an_error(path):
     path.write_text("seed: [")
     with pytest.raises(InputError, match="the configuration that the run wrote"):
         check_same_configuration(path, CONFIG)
+
+
+@pytest.fixture
+def job(path, tmp_path):
+    """The folder of a sweep's job with a result of the same options as CONFIG but for place, machine and length."""
+    (tmp_path / "row.json").write_text("{}")
+    return tmp_path
+
+
+def test_in_a_sweep_the_length_is_part_of_the_job(job):
+    with pytest.raises(InputError, match=r"epochs was 2 and is 4; trainer\.max_epochs was 2 and is 4") as refused:
+        check_same_job(job, CONFIG)
+    for way in ("the options that it had", "hydra.sweep.dir=", "--fresh"):
+        assert way in str(refused.value)
+    check_same_job(job, CONFIG | {"epochs": 2, "trainer": {"max_epochs": 2, "enable_progress_bar": False}})
+
+
+def test_a_result_of_unknown_options_is_refused_unless_the_note_knows_them(job):
+    (job / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"config\.yaml is missing.*row\.json"):
+        check_same_job(job, CONFIG)
+    note = {"state": "done", "sittings": 1, "config_hash": config_hash(CONFIG)}
+    (job / "job.json").write_text(json.dumps(note))
+    check_same_job(job, CONFIG)
+    with pytest.raises(InputError, match="is missing"):
+        check_same_job(job, CONFIG | {"seed": 1})
+    (job / "row.json").unlink()
+    check_same_job(job, CONFIG | {"seed": 1})
+
+
+def test_the_hash_is_of_what_the_row_depends_on():
+    same = CONFIG | {"paths": {"output": "x"}, "data": {**CONFIG["data"], "root": "moved", "workers": 4}}
+    assert config_hash(same) == config_hash(CONFIG)
+    for change in (
+        {"seed": 1},
+        {"epochs": 5},
+        {"trainer": {"max_epochs": 5}},
+        {"callbacks": {"stop": {"patience": 1}}},
+    ):
+        assert config_hash(CONFIG | change) != config_hash(CONFIG)

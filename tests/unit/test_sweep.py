@@ -1,8 +1,15 @@
 import json
+from pathlib import Path
 
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
+from fetal_lm.lock import locked
 from fetal_lm.sweep import SweepManifest, expand
+
+CONF = Path(__file__).parents[2] / "conf"
 
 DEFAULTS = {"model": "h1", "seed": "0"}
 
@@ -28,20 +35,91 @@ def test_ranges_and_other_swept_keys():
     ]
 
 
-def test_the_manifest_is_written_before_any_job(tmp_path, monkeypatch):
+@pytest.fixture
+def begin(monkeypatch):
+    """A function that does what Hydra does at the start of a sweep over the three models."""
     monkeypatch.setattr(SweepManifest, "folder", None)
-    config = OmegaConf.create(
-        {
-            "seed": 0,
-            "hydra": {
-                "sweep": {"dir": str(tmp_path / "sweep")},
-                "sweeper": {"params": {"model": "a,b"}},
-                "runtime": {"choices": {"model": "a"}},
-                "overrides": {"task": ["trainer=smoke"]},
-            },
-        }
-    )
-    SweepManifest().on_multirun_start(config)
-    jobs = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["jobs"]
-    assert [job["name"] for job in jobs] == ["a-0", "b-0"]
+
+    def start(folder, *overrides, fresh=False):
+        monkeypatch.setattr(SweepManifest, "fresh", fresh)
+        options = ["experiment=three_models", f"hydra.sweep.dir={folder}", *overrides]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            SweepManifest().on_multirun_start(compose("config", options, return_hydra_config=True))
+
+    yield start
+    SweepManifest.end()
+
+
+def listed(folder):
+    return json.loads((folder / "sweep.json").read_text())["jobs"]
+
+
+def test_the_manifest_is_written_before_any_job(begin, tmp_path):
+    begin(tmp_path / "sweep", "trainer=smoke")
+    jobs = listed(tmp_path / "sweep")
+    assert [job["name"] for job in jobs] == ["single_hourglass-0", "hybrid_hourglass-0", "stacked_hourglass-0"]
+    assert jobs[1]["overrides"][:2] == ["seed=0", "model=hybrid_hourglass"]
+    assert len({job["config_hash"] for job in jobs}) == 3
     assert SweepManifest.folder == tmp_path / "sweep"
+    SweepManifest.end()
+    begin(tmp_path / "sweep", "trainer=smoke", "paths.output=elsewhere", "data.workers=2")
+    assert [job["config_hash"] for job in listed(tmp_path / "sweep")] == [job["config_hash"] for job in jobs]
+
+
+def test_an_option_that_is_not_set_is_left_for_the_job_to_say(begin, tmp_path):
+    begin(tmp_path, "data=hc18")
+    jobs = listed(tmp_path)
+    assert len(jobs) == 9
+    assert not any("config_hash" in job for job in jobs)
+
+
+def test_a_sweep_that_hydra_will_refuse_leaves_the_folder_alone(begin, tmp_path):
+    with pytest.raises(ConfigCompositionException):
+        begin(tmp_path, "trainer.max_epoch=3")
+    begin(tmp_path, "hydra.sweeper.params.model='single_hourglass,unet'")
+    assert list(tmp_path.iterdir()) == []
+    assert SweepManifest.folder is None
+
+
+def test_the_second_sweep_into_a_folder_is_refused(begin, tmp_path):
+    begin(tmp_path)
+    before = (tmp_path / "sweep.json").read_bytes()
+    with pytest.raises(SystemExit, match=r"the sweep is in use by this process.*another hydra\.sweep\.dir"):
+        begin(tmp_path, "trainer=smoke")
+    assert (tmp_path / "sweep.json").read_bytes() == before
+
+
+def test_jobs_of_other_options_are_refused_before_anything_is_touched(begin, tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "config.yaml").write_text("seed: 5\n")
+    with pytest.raises(
+        SystemExit, match=r"1/config\.yaml: the job in this folder has other options.*seed was 5 and is 0"
+    ):
+        begin(tmp_path)
+    assert not (tmp_path / "sweep.json").exists()
+    assert SweepManifest.folder is None
+
+
+def test_fresh_discards_the_jobs_and_says_which(begin, tmp_path, caplog):
+    for name in ("0", "7", "report", "8"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "0" / "config.yaml").write_text("seed: 5\n")
+    (tmp_path / "7" / "row.json").write_text("{}")
+    (tmp_path / "8" / "letter.txt").write_text("no run of ours")
+    with (
+        locked(tmp_path / "7", what="the job", advice=""),
+        pytest.raises(SystemExit, match=r"7: a job .* in use by this"),
+    ):
+        begin(tmp_path, fresh=True)
+    assert (tmp_path / "0").exists()
+    SweepManifest.end()
+    begin(tmp_path, fresh=True)
+    assert f"discards {tmp_path / '0'} (killed)" in caplog.text
+    assert f"discards {tmp_path / '7'} (done)" in caplog.text
+    assert {path.name for path in tmp_path.iterdir()} == {"report", "8", "sweep.json", ".lock"}
+
+
+def test_fresh_is_for_sweeps(monkeypatch):
+    monkeypatch.setattr(SweepManifest, "fresh", True)
+    with pytest.raises(SystemExit, match="--fresh is for sweeps"):
+        SweepManifest().on_run_start(OmegaConf.create())

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from fetal_lm.errors import InputError
-from fetal_lm.report.sweep import read_sweep
+from fetal_lm.job import sitting
+from fetal_lm.lock import locked
+from fetal_lm.report.sweep import finished, read_sweep
 
 from .conftest import MakeRun
 
@@ -38,6 +40,24 @@ def test_a_crashed_job_says_why(three_models: Path) -> None:
     assert problem.reason.endswith("error.txt ends with:\nInputError: a.png is truncated")
 
 
+def test_a_killed_job_says_how_to_go_on_and_a_running_one_that_it_runs(three_models: Path) -> None:
+    job = three_models / "1"
+    (job / "row.json").unlink()
+
+    def interrupted() -> None:
+        with locked(job, what="the job", advice=""), sitting(job, config_hash="abc"):
+            (problem,) = read_sweep(three_models).problems
+            assert "the job is running (this process)" in problem.reason
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    (problem,) = read_sweep(three_models).problems
+    assert problem.name == "single_hourglass-1"
+    assert problem.reason.startswith("the job was interrupted, started 20")
+    assert f"hydra.sweep.dir={three_models}" in problem.reason
+
+
 @pytest.mark.parametrize("name", ["row.json", "predictions.csv", "history.csv"])
 def test_a_damaged_file_is_named(three_models: Path, name: str) -> None:
     path = three_models / "2" / name
@@ -55,6 +75,8 @@ def test_a_cut_table_is_noticed(three_models: Path) -> None:
     path = three_models / "0" / "predictions.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-1]))
+    assert finished(three_models / "1")
+    assert not finished(three_models / "0")
     (problem,) = read_sweep(three_models).problems
     assert "its images for heatmap is 1, row.json says 2" in problem.reason
 

@@ -1,0 +1,82 @@
+"""A run that goes on from its last checkpoint is, to the bit, the run that was never stopped."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from fetal_lm.callbacks import AtomicCheckpoints
+from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.data.datamodule import LandmarkDataModule
+from fetal_lm.data.splits import Split
+from fetal_lm.train import build_model
+
+CONF = Path(__file__).parents[2] / "conf"
+SIZE_NET = (64, 96)
+SOURCE = Phantom(seed=0, images=14)
+SPLIT = Split(tuple(range(8)), (8, 9, 10), (11, 12, 13))
+
+
+class CopyAfterTwoEpochs(pl.Callback):
+    """What a kill in the third epoch leaves, in another folder."""
+
+    def __init__(self, folder, copy):
+        self.folder, self.copy = folder, copy
+
+    def on_train_epoch_start(self, trainer, _):
+        if trainer.current_epoch == 2:
+            shutil.copytree(self.folder, self.copy)
+
+
+def train(folder, cache_dir, *, optim, workers, copy=None):
+    pl.seed_everything(0, verbose=False)
+    overrides = [
+        "model=single_hourglass", "model.network.depth=2", "model.network.channels=8", f"image_size={list(SIZE_NET)}",
+        *optim, f"callbacks.checkpoint.dirpath={folder}", f"callbacks.last_checkpoint.dirpath={folder}",
+        f"callbacks.history.path={folder}/history.csv", "~callbacks.learning_rate",
+    ]  # fmt: skip
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides)
+    model = build_model(cfg)
+    # No network here draws random numbers, but somebody's next one may.
+    model.network.stem.register_forward_hook(lambda stem, _, maps: torch.dropout(maps, 0.2, stem.training))
+    data = LandmarkDataModule(
+        source=SOURCE, records=SOURCE.records(), split=SPLIT, augmentation=instantiate(cfg.augment, _convert_="all"),
+        size_net=SIZE_NET, fit="squash", order="canonical", batch_size=4, workers=workers, cache_dir=cache_dir, seed=0,
+    )  # fmt: skip
+    callbacks = list(instantiate(cfg.callbacks, _convert_="all").values())
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=4, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, callbacks=[*callbacks, *([CopyAfterTwoEpochs(folder, copy)] if copy else [])],
+        plugins=[AtomicCheckpoints()],
+    )  # fmt: skip
+    last = folder / "last.ckpt"
+    trainer.fit(model, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+    return {name: torch.load(folder / f"{name}.ckpt", weights_only=True) for name in ("best", "last")}
+
+
+# Halved after every epoch that is no better, so that one missed step shows.
+PLATEAU = ("optim=adam_plateau", "optim.schedule.patience=0", "optim.optimizer.lr=0.03")
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory .* is not empty")
+@pytest.mark.parametrize(("optim", "workers"), [(PLATEAU, 0), (("optim=adamw",), 1)], ids=["plateau", "loader process"])
+def test_the_same_weights_optimiser_schedule_and_best_checkpoint(tmp_path, optim, workers):
+    options = {"cache_dir": tmp_path / "cache", "optim": optim, "workers": workers}
+    whole = train(tmp_path / "whole", copy=tmp_path / "moved", **options)
+    assert torch.load(tmp_path / "moved" / "last.ckpt", weights_only=True)["epoch"] == 1
+    resumed = train(tmp_path / "moved", **options)
+    assert whole["last"]["epoch"] == resumed["last"]["epoch"] == 3
+    for name, checkpoint in whole.items():
+        assert checkpoint["lr_schedulers"] == resumed[name]["lr_schedulers"]
+        for part in ("state_dict", "optimizer_states"):
+            torch.testing.assert_close(checkpoint[part], resumed[name][part], rtol=0, atol=0, equal_nan=True)
+        best, best_resumed = (
+            [state["best_model_score"] for key, state in one["callbacks"].items() if "val/mre_px" in key]
+            for one in (checkpoint, resumed[name])
+        )
+        assert best == best_resumed
