@@ -188,6 +188,9 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
+        log.info(
+            "%s goes on after epoch %s of %s", name, checkpoints.read(checkpoint_path).get("epoch"), checkpoint_path
+        )
     data.setup()
     # Only now, when nothing was refused: an earlier result of this folder stands until its run really goes on.
     (folder / "row.json").unlink(missing_ok=True)

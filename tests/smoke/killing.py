@@ -73,10 +73,16 @@ def main() -> None:
     seconds = run(folder / "undisturbed")
     moments = random.Random(0)
     killed, hit = folder / "killed", []
-    for _ in range(KILLS):
+    for number in range(KILLS):
         pid = start(killed)
         # A third of the sweep at most, so that most kills come before its end; a start that gets nowhere is one too.
-        time.sleep(moments.uniform(0, seconds / 3))
+        moment = moments.uniform(0, seconds / 3)
+        if number == KILLS // 2:
+            # However slow the machine has become meanwhile, there is a checkpoint to go on from.
+            while not any(killed.glob("*/checkpoints/last.ckpt")):
+                time.sleep(0.01)
+        else:
+            time.sleep(moment)
         ended, _ = os.waitpid(pid, os.WNOHANG)
         if not ended:
             os.killpg(pid, signal.SIGKILL)

@@ -28,6 +28,7 @@ def test_twenty_kills_change_nothing(tmp_path):
     # Otherwise the moments were no good: most have to come before the end, and some within a job.
     assert sum(kill["states"] != ["done", "done"] and kill["alive"] for kill in hit) >= 10
     assert sum("running" in kill["states"] for kill in hit) >= 5
+    assert "goes on after epoch" in (tmp_path / "killed.log").read_text()
     for number in "01":
         whole, killed = (tmp_path / name / number for name in ("undisturbed", "killed"))
         assert row(whole) == row(killed)
