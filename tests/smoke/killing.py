@@ -2,9 +2,8 @@
 
     python tests/smoke/killing.py FOLDER
 
-Torch is imported here once. Every start of the sweep is a fork of this process, which has run nothing with it, and a
-process group of its own, so that a start costs a fraction of a second and `kill -9` is the real one. Prints what it saw
-as one JSON object.
+Torch is imported here once. Every start of the sweep is a fork of this process, which has run nothing with it, so that
+a start costs a fraction of a second and `kill -9` is the real one. Prints what it saw as one JSON object.
 """
 
 import json
@@ -35,7 +34,6 @@ def start(folder: Path) -> int:
         return pid
     code = 1
     try:
-        os.setsid()
         log = os.open(folder.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(log, stream)
@@ -72,24 +70,30 @@ def main() -> None:
         compose("config", SWEEP[2:])
     seconds = run(folder / "undisturbed")
     moments = random.Random(0)
-    killed, hit = folder / "killed", []
-    for number in range(KILLS):
-        pid = start(killed)
+    killed: list[Path] = [folder / "killed0"]
+    hit: list[list[str]] = []
+    while len(hit) < KILLS:
+        pid = start(killed[-1])
         # A third of the sweep at most, so that most kills come before its end; a start that gets nowhere is one too.
         moment = moments.uniform(0, seconds / 3)
-        if number == KILLS // 2:
+        if len(hit) == KILLS // 2:
             # However slow the machine has become meanwhile, there is a checkpoint to go on from.
-            while not any(killed.glob("*/checkpoints/last.ckpt")):
+            while not any(killed[-1].glob("*/checkpoints/last.ckpt")):
                 time.sleep(0.01)
         else:
             time.sleep(moment)
         ended, _ = os.waitpid(pid, os.WNOHANG)
         if not ended:
-            os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        hit.append({"alive": not ended, "states": states(killed)})
-    run(killed)
-    sys.stdout.write(json.dumps({"seconds": seconds, "hit": hit}))
+            hit.append(states(killed[-1]))
+        if states(killed[-1]) == ["done", "done"]:
+            # The machine has become faster: there is nothing left to interrupt here.
+            seconds *= 0.7
+            killed.append(folder / f"killed{len(killed)}")
+    for each in killed:
+        run(each)
+    sys.stdout.write(json.dumps({"folders": [each.name for each in killed], "hit": hit}))
 
 
 if __name__ == "__main__":
