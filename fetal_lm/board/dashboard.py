@@ -62,14 +62,22 @@ def dashboard(*, project: str, entity: str, sweep: str, dry_run: bool) -> str:
     require_login()
     try:
         shown = Dashboard(project, entity or wandb.Api().default_entity or "", name, table)
-        saved = [view.save() for view in (workspace(library, shown), report(library, shown, entity=shown.entity))]
-        return f"workspace: {saved[0].url}\nreport: {saved[1].url}"
+    except (wandb.errors.Error, ValueError, OSError) as error:
+        raise _not_taken(entity, project, error) from error
+    views = workspace(library, shown), report(library, shown, entity=shown.entity)
+    try:
+        links = [view.save().url for view in views]
     # Of the two libraries' errors some are ValueErrors and the API's own is a private class: they share no other base.
     except Exception as error:
-        raise InputError(
-            f"W&B did not take the dashboard of {entity or 'your own'}/{project}: {error}; is it reachable, does the "
-            "project exist, and is it yours?"
-        ) from error
+        raise _not_taken(entity, project, error) from error
+    return f"workspace: {links[0]}\nreport: {links[1]}"
+
+
+def _not_taken(entity: str, project: str, error: Exception) -> InputError:
+    return InputError(
+        f"W&B did not take the dashboard of {entity or 'your own'}/{project}: {error}; is it reachable, does the "
+        "project exist, and is it yours?"
+    )
 
 
 def description(library: Library, shown: Dashboard) -> str:
