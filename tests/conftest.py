@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import hypothesis
 import numpy as np
+import pandas as pd
 import pytest
+
+from fetal_lm.report.predictions import summarise
+from fetal_lm.report.row import RunRow
 
 # How long an example takes is a question of how busy the machine is.
 hypothesis.settings.register_profile("busy", deadline=None)
@@ -24,6 +29,35 @@ HEADS: dict[str, Ellipse] = {
     "001_2HC.png": ((42, 28), (23, 17), 150.0),
     "002_HC.png": ((40, 27), (16, 24), 10.0),
 }
+
+
+@pytest.fixture(scope="session")
+def make_row() -> Callable[..., RunRow]:
+    """Makes the row of a finished run of H1 with the figures of its prediction table, but for what is given."""
+
+    def make(table: pd.DataFrame, **given: Any) -> RunRow:
+        branches = list(table["branch"].unique())
+        defaults: dict[str, Any] = {
+            "model": "single_hourglass",
+            "hypothesis": "H1",
+            "seed": 0,
+            "fold": None,
+            "data": "phantom",
+            "split": "examination",
+            "split_digest": "0123456789abcdef",
+            "parameters": 1_320_000,
+            "ms_per_image": 9.0,
+            "train_seconds": 120.0,
+            "epochs": 3,
+            "primary_branch": branches[0],
+            "overrides": [],
+            "package_version": "0.1.0",
+            "code_version": "deadbeef",
+            "metrics": {branch: summarise(table[table["branch"] == branch]) for branch in branches},
+        }
+        return RunRow(**defaults | given)
+
+    return make
 
 
 @pytest.fixture

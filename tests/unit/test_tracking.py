@@ -4,8 +4,7 @@ import wandb
 
 from fetal_lm import tracking
 from fetal_lm.data.records import Record
-from fetal_lm.report.predictions import prediction_table, summarise
-from fetal_lm.report.row import RunRow
+from fetal_lm.report.predictions import prediction_table
 
 HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
 
@@ -21,24 +20,6 @@ OPTIONS = {
     "finish_timeout_s": 1.0,
 }
 TABLE = prediction_table([Record("a.png", "a", (200, 400), HEAD, 0.5)], {"heatmap": HEAD[None] + 1.0})
-ROW = RunRow(
-    model="m",
-    hypothesis="H1",
-    seed=0,
-    fold=None,
-    data="phantom",
-    split="examination",
-    split_digest="0",
-    parameters=1,
-    ms_per_image=1.0,
-    train_seconds=1.0,
-    epochs=1,
-    primary_branch="heatmap",
-    overrides=[],
-    package_version=None,
-    code_version=None,
-    metrics={"heatmap": summarise(TABLE)},
-)
 
 
 def read(_: str) -> np.ndarray:
@@ -73,11 +54,11 @@ def test_the_environment_decides_when_it_says_so(nobody):
     assert tracking.wandb_mode() == "disabled"
 
 
-def test_no_logger_needs_nothing(tmp_path):
+def test_no_logger_needs_nothing(tmp_path, make_row):
     assert tracking.no_logger(run_folder=None, name="a") is None
     assert tracking.location(None) == "no tracking"
     tracking.finish(None, exit_code=1)
-    tracking.log_final(None, ROW, TABLE, tmp_path, read)
+    tracking.log_final(None, make_row(TABLE), TABLE, tmp_path, read)
 
 
 def test_nested_configuration_becomes_columns():
@@ -113,7 +94,7 @@ def test_a_malformed_key_is_tracked_offline(nobody, caplog):
     assert "40 characters" in caplog.text
 
 
-def test_a_slow_or_failing_wandb_is_a_warning_at_the_end(nobody, tmp_path, caplog):
+def test_a_slow_or_failing_wandb_is_a_warning_at_the_end(nobody, tmp_path, caplog, make_row):
     nobody.setenv("WANDB_MODE", "disabled")
     logger = tracking.wandb_logger(run_folder=tmp_path, **OPTIONS)
     run = tmp_path / "wandb" / "run-1"
@@ -133,7 +114,7 @@ def test_a_slow_or_failing_wandb_is_a_warning_at_the_end(nobody, tmp_path, caplo
 
     nobody.setattr(type(logger), "experiment", Slow())
     nobody.setattr(tracking, "log_results", results)
-    tracking.log_final(logger, ROW, TABLE, tmp_path, read)
+    tracking.log_final(logger, make_row(TABLE), TABLE, tmp_path, read)
     tracking.finish(logger, exit_code=0)
     assert "W&B lacks results of this run (gone)" in caplog.text
     assert (run / "unsent.txt").is_file()

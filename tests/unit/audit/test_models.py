@@ -14,7 +14,7 @@ from fetal_lm.data.records import Record
 from fetal_lm.data.rows import LabelRow
 from fetal_lm.data.splits import Split
 from fetal_lm.errors import InputError
-from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.predictions import prediction_table, write_predictions
 from fetal_lm.report.row import RunRow, write_row
 
 HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
@@ -26,7 +26,7 @@ def label(image: str, points: np.ndarray = HEAD) -> LabelRow:
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> Callable[..., Path]:
+def make_run(tmp_path: Path, make_row: Callable[..., RunRow]) -> Callable[..., Path]:
     """Writes a finished run that predicts some images and was trained and selected on others."""
 
     def make(
@@ -41,24 +41,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         trained, selected = range(len(train)), range(len(train), len(fitted))
         split = Split(tuple(trained), tuple(selected), tuple(range(len(fitted), len(fitted) + len(records))))
         write_manifest(folder / "split.json", split, [*fitted, *records], archive="challenge", contents={})
-        row = RunRow(
-            model="single_hourglass",
-            hypothesis="H1",
-            seed=0,
-            fold=number,
-            data="challenge",
-            split="examination",
-            split_digest="0",
-            parameters=1,
-            ms_per_image=1.0,
-            train_seconds=1.0,
-            epochs=2,
-            primary_branch="heatmap",
-            overrides=[],
-            package_version=None,
-            code_version=None,
-            metrics={"heatmap": summarise(table)},
-        )
+        row = make_row(table, fold=number, data="challenge")
         write_row(row, folder / "row.json")
         return folder.parent
 

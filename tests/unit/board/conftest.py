@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import wandb
 from fetal_lm.board import names
 from fetal_lm.board.results import define_summaries, log_results
 from fetal_lm.data.adapters.phantom import Phantom
-from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.predictions import prediction_table, write_predictions
 from fetal_lm.report.row import RunRow, write_row
 
 SWEEP = "phantom_sweep"
@@ -198,7 +198,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="session")
-def offline_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def offline_sweep(tmp_path_factory: pytest.TempPathFactory, make_row: Callable[..., RunRow]) -> Path:
     """A sweep of one job whose phantom heads were found three pixels too far right; tracked offline."""
     folder = tmp_path_factory.mktemp("board") / SWEEP
     job = folder / "0"
@@ -209,23 +209,15 @@ def offline_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     missed = found.copy()
     missed[0, 2] = np.nan
     table = prediction_table(records, {"heatmap": found, "coordinate": missed})
-    row = RunRow(
+    row = make_row(
+        table,
         model="hybrid_hourglass",
         hypothesis="H2",
         seed=7,
-        fold=None,
-        data="phantom",
-        split="examination",
         split_digest="0123456789abcdef0123",
         parameters=1234,
-        ms_per_image=9.0,
         train_seconds=12.0,
-        epochs=3,
-        primary_branch="heatmap",
-        overrides=[],
-        package_version="0.1.0",
         code_version=None,
-        metrics={str(branch): summarise(rows) for branch, rows in table.groupby("branch", sort=False)},
     )
     write_predictions(table, job / "predictions.csv")
     pd.DataFrame({"epoch": [0, 1, 2], "val/mre_px": [9.0, 3.0, 5.0]}).to_csv(job / "history.csv", index=False)

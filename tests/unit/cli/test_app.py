@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from typer.testing import CliRunner
 from fetal_lm.cli.app import app
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
-from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.predictions import prediction_table, write_predictions
 from fetal_lm.report.row import RunRow, write_row
 
 HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Path:
+def sweep(tmp_path: Path, make_row: Callable[..., RunRow]) -> Path:
     """A sweep of two jobs, both finished."""
     folder = tmp_path / "sweep"
     jobs = []
@@ -34,24 +35,7 @@ def sweep(tmp_path: Path) -> Path:
         table = prediction_table([Record("a.png", "a", (200, 400), HEAD, 0.5)], {"heatmap": HEAD[None] + number})
         write_predictions(table, run / "predictions.csv")
         pd.DataFrame({"epoch": [0, 1], "train/loss": [2.0, 1.0]}).to_csv(run / "history.csv", index=False)
-        row = RunRow(
-            model=model,
-            hypothesis=hypothesis,
-            seed=0,
-            fold=None,
-            data="phantom",
-            split="examination",
-            split_digest="0",
-            parameters=1,
-            ms_per_image=1.0,
-            train_seconds=1.0,
-            epochs=2,
-            primary_branch="heatmap",
-            overrides=[f"model={model}"],
-            package_version=None,
-            code_version=None,
-            metrics={"heatmap": summarise(table)},
-        )
+        row = make_row(table, model=model, hypothesis=hypothesis, overrides=[f"model={model}"])
         write_row(row, run / "row.json")
         jobs.append({"number": number, "name": f"{model}-0", "overrides": row.overrides})
     (folder / "sweep.json").write_text(json.dumps({"jobs": jobs}))

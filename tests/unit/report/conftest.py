@@ -14,7 +14,7 @@ import pytest
 
 from fetal_lm.data.records import Record
 from fetal_lm.report.heatmaps import Heatmaps, write_heatmaps
-from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.predictions import prediction_table, write_predictions
 from fetal_lm.report.row import RunRow, write_row
 
 HEAD = np.array([[100.0, 100.0], [300.0, 100.0], [200.0, 50.0], [200.0, 150.0]])
@@ -36,7 +36,7 @@ def make_record() -> MakeRecord:
 
 
 @pytest.fixture
-def make_run() -> MakeRun:
+def make_run(make_row: Callable[..., RunRow]) -> MakeRun:
     """Makes the folder of a finished run whose every landmark is `shift_px` to the right (one shift per image)."""
 
     def make(
@@ -57,25 +57,7 @@ def make_run() -> MakeRun:
         pd.DataFrame(
             {"epoch": [0, 1, 2], "train/loss": [3.0, 2.0, 1.0], "val/loss": [3.5, np.nan, 1.5], "lr": 0.001}
         ).to_csv(folder / "history.csv", index=False)
-        defaults = RunRow(
-            model="single_hourglass",
-            hypothesis="H1",
-            seed=0,
-            fold=None,
-            data="phantom",
-            split="examination",
-            split_digest="0123456789abcdef",
-            parameters=1_320_000,
-            ms_per_image=9.0,
-            train_seconds=120.0,
-            epochs=3,
-            primary_branch=next(iter(branches)),
-            overrides=[],
-            package_version="0.1.0",
-            code_version="deadbeef",
-            metrics={branch: summarise(table[table["branch"] == branch]) for branch in branches},
-        )
-        write_row(replace(defaults, **row), folder / "row.json")
+        write_row(make_row(table, **row), folder / "row.json")
         return folder
 
     return make
