@@ -19,7 +19,7 @@ from fetal_lm.report.comparison import Comparison
 from fetal_lm.report.page.cases import case_data, cases_of
 from fetal_lm.report.page.curves import curve_data
 from fetal_lm.report.page.headline import headline
-from fetal_lm.report.page.heatmaps import heatmap_data
+from fetal_lm.report.page.heatmaps import GALLERY_EACH, heatmap_data
 from fetal_lm.report.page.selections import agreement_data, filters
 from fetal_lm.report.page.series import series_of
 from fetal_lm.report.page.thumbnails import thumbnails
@@ -47,6 +47,7 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
     series = series_of(comparison.entries)
     data: dict[str, Any] = {
         "landmarks": NAMES,
+        "galleryEach": GALLERY_EACH,
         "colours": MODEL_COLOURS,
         "entries": [entry.label for entry in comparison.entries],
         "series": [{"entry": one.entry, "label": one.label, "primary": one.primary} for one in series],

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
@@ -15,12 +13,13 @@ from fetal_lm.report.heatmaps import FILE_NAME, Heatmaps, read_heatmaps
 from fetal_lm.report.page.cases import Cases
 from fetal_lm.report.page.selections import Selection, chosen_rows, selections
 from fetal_lm.report.page.series import Series
+from fetal_lm.report.page.webp import data_uri
 
 BUDGET_BYTES: Final = 1_200_000
 """Of all heatmaps together, as text; see `thumbnails.BUDGET_BYTES`."""
 
 GALLERY_EACH: Final = 3
-"""How many best, median and worst images the gallery shows of a series (`EACH` in gallery.js)."""
+"""How many best, median and worst images the gallery shows of a series."""
 
 BRANCH: Final = "heatmap"
 COLOUR_BGR: Final = (64, 64, 255)
@@ -109,7 +108,4 @@ def _encoded(maps: UInt8[np.ndarray, "4 h w"]) -> str:
     """One picture whose opacity is the highest of the four maps."""
     opacity = maps.max(axis=0)
     picture = np.dstack([*(np.full_like(opacity, level) for level in COLOUR_BGR), opacity])
-    done, content = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-    if not done:
-        raise RuntimeError("OpenCV was built without WebP")
-    return "data:image/webp;base64," + base64.b64encode(content.tobytes()).decode("ascii")
+    return data_uri(picture, WEBP_QUALITY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Final
 
 import cv2
@@ -14,6 +13,7 @@ from fetal_lm.data.sources import source_of_run
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.page.cases import Cases
+from fetal_lm.report.page.webp import data_uri
 
 BUDGET_BYTES: Final = 11_000_000
 """Of all images together, as text: with Plotly (5 MB) and 800 images' predictions a page stays below 20 MB."""
@@ -33,7 +33,7 @@ def thumbnails(cases: Cases, budget_bytes: int = BUDGET_BYTES) -> tuple[list[str
     """
     images, notices = _read(cases)
     for side_px in SIDES_PX:
-        encoded = [None if image is None else _encoded(image, side_px) for image in images]
+        encoded = [None if image is None else data_uri(_shrunk(image, side_px), WEBP_QUALITY) for image in images]
         if sum(len(uri) for uri in encoded if uri) <= budget_bytes:
             return encoded, notices
     # So many images that not even the smallest fit: as many as do, and the rest is counted.
@@ -93,10 +93,3 @@ def _shrunk(image: UInt8[np.ndarray, "_ _"], side_px: int) -> UInt8[np.ndarray, 
         return image
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-
-
-def _encoded(image: UInt8[np.ndarray, "_ _"], side_px: int) -> str:
-    done, content = cv2.imencode(".webp", _shrunk(image, side_px), [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-    if not done:
-        raise RuntimeError("OpenCV was built without WebP")
-    return "data:image/webp;base64," + base64.b64encode(content.tobytes()).decode("ascii")

@@ -1,6 +1,6 @@
 // The images at the ends and in the middle of each model's errors, and the list of every prediction.
 
-const EACH = 3;
+const EACH = DATA.galleryEach;
 const PAGE_LENGTH = 20;
 let listStart = 0;
 
