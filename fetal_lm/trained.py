@@ -94,6 +94,11 @@ def load_run(path: Path) -> TrainedRun:
                 f"{path}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "
                 f"{folder} holds no {ROW_FILE}; weights alone do not say what network they are of"
             )
+    elif not (path / ROW_FILE).is_file():
+        what = f"it holds no {ROW_FILE}, so that no run finished in it" if path.is_dir() else "there is no such folder"
+        raise InputError(
+            f"{path}: expected a finished run's folder, but {what}; `python run.py` prints where its runs are"
+        )
     row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
     config = folder / "config.yaml"
     # A manifest of another run would let trained images pass.

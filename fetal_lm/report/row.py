@@ -101,7 +101,9 @@ def read_row(path: Path) -> RunRow:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); restore it or train this run") from error
+    except ValueError as error:
         raise InputError(f"{path}: not readable as JSON ({error}); train this run again") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
