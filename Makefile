@@ -18,8 +18,8 @@ setup: $(VENV)/.installed  ## create .venv with pinned dependencies
 run: setup  ## the three-model comparison on phantom heads
 	$(BIN)/python run.py experiment=three_models
 
-test: setup  ## the whole test suite
-	$(BIN)/python -m pytest
+test: setup  ## the whole test suite, a process per core
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 lint: setup  ## style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check --diff . && $(BIN)/mypy

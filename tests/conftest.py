@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from fetal_lm.report.predictions import summarise
 from fetal_lm.report.row import RunRow
@@ -19,6 +20,14 @@ from fetal_lm.report.row import RunRow
 # How long an example takes is a question of how busy the machine is.
 hypothesis.settings.register_profile("busy", deadline=None)
 hypothesis.settings.load_profile("busy")
+
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    # Each process, and what it starts, has its share of the cores: more threads than cores are ten times slower.
+    _THREADS = max(1, (os.cpu_count() or 1) // _PROCESSES)
+    os.environ.setdefault("OMP_NUM_THREADS", str(_THREADS))
+    torch.set_num_threads(_THREADS)
+    cv2.setNumThreads(_THREADS)
 
 Ellipse = tuple[tuple[int, int], tuple[int, int], float]
 """(centre x, y), (radius along the angle, radius across), angle in degrees."""
