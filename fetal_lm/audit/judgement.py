@@ -88,13 +88,14 @@ def names_swapped(
 ) -> bool | None:
     """Whether `ofd_*` lies on the short axis; None if a point is missing or the diameters are equally long.
 
-    The best witness there is decides: models that never saw the head, else the skull in the image, else the lengths. A
-    row whose points are misplaced may have the longer diameter on the short axis, so that lengths come last. Where
-    exchanging the names brings the points nearer or farther by less than a gross error, which models and the search
-    may make themselves, the habit of the source's other rows decides, and so it does about the lengths of a shape that
-    cannot be a head's; a row near its head has much more to tell.
+    The best witness there is decides: the skull in the image, else models that never saw the head, else the lengths.
+    Models come second because those that a source's own labels trained put points where its faulty rows do
+    (experiments/audit). A row whose points are misplaced may have the longer diameter on the short axis, so that
+    lengths come last. Where exchanging the names brings the points nearer or farther by less than a gross error, which
+    models and the search may make themselves, the habit of the source's other rows decides, and so it does about the
+    lengths of a shape that cannot be a head's; a row near its head has much more to tell.
     """
-    witness = view if disagreement is None else disagreement
+    witness = disagreement if view is None else view
     if witness is not None:
         if habit is not None and abs(witness.exchange_gain_px) < GROSS_ERROR_PX:
             return habit

@@ -2,7 +2,8 @@
 
 The predictions are those that finished runs wrote for their test images. A run may speak about a row only if none of
 its training and validation images is of the row's examination: a model repeats the labels that it was fitted or
-selected on, wrong ones too.
+selected on, wrong ones too. Its names are not asked: models that learnt exchanged names from the other rows of the same
+source repeat them about heads that they never saw. They say where the head is, and the longer diameter is its OFD.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 from jaxtyping import Float
 
 from fetal_lm.audit.distance import distances_px
+from fetal_lm.audit.shape import shape_of
 from fetal_lm.data.manifest import FILE_NAME, Manifest, read_manifest
 from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
+from fetal_lm.landmarks import BPD, OFD
 from fetal_lm.report.predictions import POINT_COLUMNS
 from fetal_lm.report.sweep import read_sweep
 
@@ -30,8 +33,8 @@ class Disagreement:
     Attributes:
         distance_px: median over the runs of the mean distance of the row's four points from the prediction, ends and
             names left aside, in px of the frame squashed to 256 x 256.
-        exchange_gain_px: median over the runs of how much nearer the row is to the prediction with OFD and BPD
-            exchanged; negative if it is farther.
+        exchange_gain_px: median over the runs of how much nearer the row is to the prediction, whose longer diameter
+            counts as OFD, with OFD and BPD exchanged; negative if it is farther.
         runs: how many runs spoke.
     """
 
@@ -114,7 +117,8 @@ def read_cross_fitted(folder: Path) -> CrossFitted:
         points = table[list(POINT_COLUMNS)].to_numpy(dtype=np.float64).reshape(-1, 4, 2)
         sizes = table[["height", "width"]].to_numpy(dtype=np.float64)
         for image, points_orig, (height, width) in zip(table["image"], points, sizes.tolist(), strict=True):
-            predictions[str(image)].append(_Prediction(len(names), points_orig, (int(height), int(width))))
+            named = _longer_is_ofd(points_orig)
+            predictions[str(image)].append(_Prediction(len(names), named, (int(height), int(width))))
         names.append(run.name)
         seen.append(knows)
     if not names:
@@ -123,3 +127,8 @@ def read_cross_fitted(folder: Path) -> CrossFitted:
             + "\n  ".join(problems)
         )
     return CrossFitted(names, problems, dict(predictions), seen)
+
+
+def _longer_is_ofd(points_orig: Float[np.ndarray, "4 2"]) -> Float[np.ndarray, "4 2"]:
+    shape = shape_of(points_orig)
+    return points_orig[[*BPD, *OFD]] if shape.bpd_px > shape.ofd_px else points_orig

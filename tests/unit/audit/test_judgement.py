@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fetal_lm.audit.judgement import judge
+from fetal_lm.audit.judgement import judge, names_swapped
 from fetal_lm.audit.models import Disagreement
+from fetal_lm.audit.shape import shape_of
+from fetal_lm.audit.skull_view import SkullView
 from fetal_lm.data.rows import LabelRow
 
 HEAD = np.array([[200.0, 270.0], [500.0, 270.0], [350.0, 150.0], [350.0, 390.0]])
@@ -116,6 +118,13 @@ def test_models_decide_about_the_names_and_a_large_disagreement_is_found() -> No
 )
 def test_the_sources_habit_decides_where_the_witness_may_err(gain_px: float, habit: bool | None, swapped: bool) -> None:
     assert judge(ROW, DARK, Disagreement(50.0, gain_px, 3), habit).names_swapped is swapped
+
+
+@pytest.mark.parametrize("swapped", [True, False])
+def test_the_skull_in_the_image_knows_names_better_than_models_do(swapped: bool) -> None:
+    skull, models = SkullView(5.0, 40.0 if swapped else -40.0), Disagreement(5.0, -80.0 if swapped else 80.0, 3)
+    assert names_swapped(shape_of(HEAD), skull, models) is swapped
+    assert names_swapped(shape_of(HEAD), None, models) is not swapped
 
 
 def test_without_a_witness_the_habit_decides_about_impossible_shapes_alone() -> None:

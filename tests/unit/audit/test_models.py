@@ -65,6 +65,17 @@ def test_a_run_speaks_about_heads_that_it_never_saw(make_run) -> None:
     assert (models.rows, models.refused, models.undecoded) == (2, 0, 0)
 
 
+def test_names_that_models_learnt_from_a_faulty_source_are_not_believed(make_run) -> None:
+    exchanged = HEAD[[3, 2, 0, 1]]
+    models = read_cross_fitted(make_run(0, {"1_HC.png": exchanged}, {"3_HC.png": "3"}))
+    repeated, right = models.disagreement(label("1_HC.png", exchanged)), models.disagreement(label("1_HC.png"))
+    assert repeated is not None
+    assert right is not None
+    assert repeated.exchange_gain_px > 20
+    assert right.exchange_gain_px < -20
+    assert repeated.distance_px == right.distance_px == 0
+
+
 @pytest.mark.parametrize("part", ["train", "val"])
 @pytest.mark.parametrize("seen", ["1_HC.png", "1_2HC.png"])
 def test_a_run_that_saw_the_examination_is_refused_and_counted(make_run, part: str, seen: str) -> None:
