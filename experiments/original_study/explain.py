@@ -2,8 +2,9 @@
 
     python experiments/original_study/explain.py "as it was=SWEEP" "on HC18's outlines=SWEEP" "cross-entropy=SWEEP" ...
 
-Prints a Markdown table with a row for each branch of each sweep and draws `explained.png`. Errors are in px of the
-frame squashed to 256 x 256, misses charged:
+Prints a Markdown table with a row for each branch of each sweep and draws `explained.png`. `explained.csv` keeps the
+rows: sweeps that are given replace those of their names or are added, so that one more needs no folder of another.
+Errors are in px of the frame squashed to 256 x 256, misses charged:
     mean, median    order-free: a half turn of the whole head is forgiven
     raw             names as they are
     any names       which pair is called OFD is forgiven too, and the order of each pair's ends
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from fetal_lm.atomic import write_text
 from fetal_lm.audit.distance import distances_px
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.canvas import grid, legend_below, save
@@ -47,30 +49,47 @@ class Found(NamedTuple):
     hypothesis: str
     branch: str
     images: int
-    mean: tuple[float, float, float]
+    mean: float
+    mean_low: float
+    mean_high: float
     median: float
-    raw: tuple[float, float]
-    any_names: tuple[float, float, float]
+    raw_mean: float
+    raw_median: float
+    any_names: float
+    any_names_low: float
+    any_names_high: float
 
 
 def main(
-    sweeps: Annotated[list[str], typer.Argument(help="NAME=FOLDER of finished sweeps, the first as it was.")],
+    sweeps: Annotated[list[str] | None, typer.Argument(help="NAME=FOLDER of finished sweeps.")] = None,
     output: Path = OUTPUT,
 ) -> None:
-    """Prints the table and draws the picture."""
-    found: list[Found] = []
-    for given in sweeps:
+    """Prints the table, keeps its rows and draws the picture."""
+    kept = output.with_suffix(".csv")
+    found = [Found(*row) for row in pd.read_csv(kept).itertuples(index=False)] if kept.exists() else []
+    for given in sweeps or []:
         what, _, folder = given.partition("=")
         if not folder:
             raise typer.BadParameter(f"expected NAME=FOLDER, got {given!r}")
-        found += _found(what, Path(folder))
+        found = _with(found, what, _found(what, Path(folder)))
+    if not found:
+        raise typer.BadParameter(f"expected NAME=FOLDER of at least one finished sweep, as {kept} is not there")
     reported = [
         ["reported", _model(hypothesis, branch), "", _range(mean), _range(median), "", ""]
         for (hypothesis, branch), (mean, median) in REPORTED.items()
     ]
     typer.echo("\n".join(table_lines(HEADERS, [*reported, *map(_cells, found)], texts=2)))
+    write_text(kept, pd.DataFrame(found).round(1).to_csv(index=False))
     _picture(found, output)
-    typer.echo(f"\nwrote {output}")
+    typer.echo(f"\nwrote {kept} and {output}")
+
+
+def _with(found: list[Found], what: str, new: list[Found]) -> list[Found]:
+    """The rows with those of one name replaced in their place, or added at the end."""
+    places = [place for place, one in enumerate(found) if one.what == what]
+    others = [one for one in found if one.what != what]
+    place = places[0] if places else len(others)
+    return [*others[:place], *new, *others[place:]]
 
 
 def _found(what: str, folder: Path) -> list[Found]:
@@ -85,9 +104,9 @@ def _found(what: str, folder: Path) -> list[Found]:
         rows.append(
             Found(
                 what, row["hypothesis"], row["branch"], len(any_names),
-                (row["mean_px"], row["mean_px_low"], row["mean_px_high"]), row["median_px"],
-                (row["raw_mean_px"], row["raw_median_px"]),
-                (float(any_names.mean()), *interval_of_mean(any_names, examinations)),
+                row["mean_px"], row["mean_px_low"], row["mean_px_high"], row["median_px"],
+                row["raw_mean_px"], row["raw_median_px"],
+                float(any_names.mean()), *interval_of_mean(any_names, examinations),
             )
         )  # fmt: skip
     return rows
@@ -116,10 +135,10 @@ def _cells(found: Found) -> list[str]:
         found.what,
         _model(found.hypothesis, found.branch),
         str(found.images),
-        "{:.1f} [{:.1f}, {:.1f}]".format(*found.mean),
+        f"{found.mean:.1f} [{found.mean_low:.1f}, {found.mean_high:.1f}]",
         f"{found.median:.1f}",
-        "{:.1f} / {:.1f}".format(*found.raw),
-        "{:.1f} [{:.1f}, {:.1f}]".format(*found.any_names),
+        f"{found.raw_mean:.1f} / {found.raw_median:.1f}",
+        f"{found.any_names:.1f} [{found.any_names_low:.1f}, {found.any_names_high:.1f}]",
     ]
 
 
@@ -144,13 +163,13 @@ def _picture(found: list[Found], output: Path) -> None:
         for one in (one for one in found if (one.hypothesis, one.branch) == model):
             at = places[one.what]
             kinds: list[tuple[str, float, str, str]] = [
-                ("mean", one.mean[0], "o", MODEL_COLOURS[0]),
+                ("mean", one.mean, "o", MODEL_COLOURS[0]),
                 ("median", one.median, "D", MODEL_COLOURS[1]),
-                ("mean, any names", one.any_names[0], "x", MODEL_COLOURS[2]),
+                ("mean, any names", one.any_names, "x", MODEL_COLOURS[2]),
             ]
             for label, value, marker, colour in kinds:
                 axis.plot(value, at, marker, ms=6, color=colour, label=label, ls="none")
-            axis.hlines(at, *one.mean[1:], color=MODEL_COLOURS[0], lw=1.5)
+            axis.hlines(at, one.mean_low, one.mean_high, color=MODEL_COLOURS[0], lw=1.5)
         _style(axis, model, places)
     axes[0].set_yticks(list(places.values()), list(places))
     for axis in axes[1:]:
