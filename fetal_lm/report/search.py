@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,18 +150,12 @@ def write_trials(search: Search, path: Path) -> bool:
 
 
 def search_content(search: Search) -> dict[str, Any]:
-    """What stands under `SEARCH_KEY`; JSON without NaN."""
-    best = search.best
-    return json.loads(
-        json.dumps(
-            {
-                "monitor": search.monitor,
-                "direction": "minimize",
-                "trials": search.wanted,
-                "best": best.number if best else None,
-                "space": dict(search.space),
-                "importances": dict(search.importances),
-            },
-            allow_nan=False,
-        )
-    )  # type: ignore[no-any-return]
+    """What stands under `SEARCH_KEY`."""
+    return {
+        "monitor": search.monitor,
+        "direction": "minimize",
+        "trials": search.wanted,
+        "best": search.best.number if search.best else None,
+        "space": dict(search.space),
+        "importances": dict(search.importances),
+    }

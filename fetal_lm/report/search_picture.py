@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from fetal_lm.job import State
-from fetal_lm.report.canvas import grid, legend_below, save
+from fetal_lm.report.canvas import grid, legend_below, plain_number, save
 from fetal_lm.report.search import Search, Trial
 
 MOST_OPTIONS: Final = 6
 COLUMNS: Final = 3
+LOG_FROM: Final = 4
+"""Values are drawn on a logarithmic axis where the highest is more than so many times the lowest."""
 
 _STYLES: Final[dict[State, dict[str, Any]]] = {
     State.DONE: {"color": "#0072B2", "marker": "o", "label": "done"},
@@ -42,10 +45,13 @@ def search_picture(search: Search, path: Path) -> bool:
     lowest = list(itertools.accumulate((trial.value or 0.0 for trial in done), min))
     axes[0].step([trial.number for trial in done], lowest, where="post", color="0.4", lw=1.2, label="best so far")
     axes[0].set(xlabel="trial", ylabel=search.monitor)
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis, option in zip(axes[1:], options, strict=False):
         _points(axis, search, [(trial, trial.parameters[option]) for trial in shown if option in trial.parameters])
         if "logarithmic" in search.space[option]:
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter(plain_number)
+            axis.xaxis.set_minor_formatter(plain_number)
         axis.set(ylabel=search.monitor)
         axis.set_xlabel(option, parse_math=False)
     if search.importances:
@@ -66,7 +72,10 @@ def _points(axis: Axes, search: Search, places: list[tuple[Trial, Any]]) -> None
             axis.plot(*zip(*of_state, strict=True), ls="none", **style)
     for trial, x in places:
         if trial is search.best:
-            axis.plot([x], [trial.value], ls="none", **_BEST)
-    if all((trial.value or 0.0) > 0 for trial, _ in places):
+            axis.plot([x], [trial.value or 0.0], ls="none", **_BEST)
+    values = [trial.value or 0.0 for trial, _ in places]
+    if min(values, default=0.0) > 0 and max(values) > LOG_FROM * min(values):
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(plain_number)
+        axis.yaxis.set_minor_formatter(plain_number)
     axis.grid(alpha=0.3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -45,10 +45,20 @@ def sentences(search: Search) -> list[str]:
     return lines
 
 
+def page_table(search: Search) -> dict[str, Any]:
+    """The trials as the page's template reads them: headers, rows of cells with whether it is the best, sentences."""
+    return {
+        "headers": ["Trial", "State", search.monitor, "Epochs", *search.space],
+        "rows": [{"cells": _plain_cells(search, trial), "best": trial is search.best} for trial in search.trials],
+        "sentences": sentences(search),
+        "notes": NOTES,
+    }
+
+
 def search_section(search: Search) -> list[str]:
     """The lines of the section about a search."""
     headers = ["Trial", "State", search.monitor, "Epochs", *search.space]
-    lines = ["## Search", "", *(f"{escape(sentence)}." for sentence in _as_paragraphs(search)), ""]
+    lines = ["## Search", "", *(f"- {escape(sentence)}" for sentence in sentences(search)), ""]
     lines += table_lines([escape(header) for header in headers], (_cells(search, trial) for trial in search.trials), 2)
     lines += ["", *table_lines(["Option", "Searched", "Share of what makes trials differ, %"], _space(search), 2), ""]
     return [*lines, *(f"- {note}" for note in NOTES)]
@@ -61,23 +71,23 @@ def terminal_table(search: Search) -> Table:
         table.add_column(Text(header), justify="left" if number == 1 else "right", overflow="fold")
     for trial in search.trials:
         style = "bold" if trial is search.best else ""
-        table.add_row(*(Text(cell.replace("*", "")) for cell in _cells(search, trial)), style=style)
+        table.add_row(*map(Text, _plain_cells(search, trial)), style=style)
     return table
 
 
-def _as_paragraphs(search: Search) -> list[str]:
-    return [part for sentence in sentences(search) for part in (sentence, "")][:-1]
-
-
 def _cells(search: Search, trial: Trial) -> list[str]:
+    number, state, value, *others = map(escape, _plain_cells(search, trial))
+    if trial is search.best:
+        number, value = f"**{number}**", f"**{value}**"
+    return [number, state, value, *others]
+
+
+def _plain_cells(search: Search, trial: Trial) -> list[str]:
     value = wording.MISSING if trial.value is None else wording.number(trial.value)
     tried = [
         parameter(trial.parameters[name]) if name in trial.parameters else wording.MISSING for name in search.space
     ]
-    number = str(trial.number)
-    if trial is search.best:
-        number, value = f"**{number}**", f"**{value}**"
-    return [number, str(trial.state), value, str(trial.epochs), *map(escape, tried)]
+    return [str(trial.number), str(trial.state), value, str(trial.epochs), *tried]
 
 
 def _space(search: Search) -> list[list[str]]:

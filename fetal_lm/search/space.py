@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal
+from typing import Any, Final
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
@@ -14,8 +15,8 @@ from fetal_lm.errors import InputError
 from fetal_lm.report.search import Value
 from fetal_lm.search.library import load_optuna
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+Distribution = Any
+"""`optuna.distributions.BaseDistribution`; Optuna is imported only where it is used."""
 
 _DECIDES: Final = ("seed", "monitor", "image_size", "split", "data", "search")
 """Options, with all below them, that say what is validated and in which unit: between trials that differ in them the
@@ -38,7 +39,7 @@ class Space:
         fixed: the other overrides of the command, in their order.
     """
 
-    distributions: Mapping[str, BaseDistribution]
+    distributions: Mapping[str, Distribution]
     fixed: tuple[str, ...]
 
     def words(self) -> dict[str, str]:
@@ -57,7 +58,7 @@ class Space:
         """
         found: dict[str, Value] = {}
         for name, distribution in self.distributions.items():
-            value = present.get(name)
+            value: Any = present.get(name)
             if hasattr(distribution, "choices"):
                 value = str(value)
             if not _contains(distribution, value):
@@ -112,9 +113,9 @@ def _decides(key: str) -> bool:
     return root in _DECIDES and plain not in _FREE
 
 
-def _distribution(key: str, override: Override) -> BaseDistribution:
+def _distribution(key: str, override: Override) -> Distribution:
     distributions = load_optuna().distributions
-    sweep = override.value()
+    sweep: Any = override.value()
     try:
         match sweep:
             case ChoiceSweep():
@@ -124,20 +125,27 @@ def _distribution(key: str, override: Override) -> BaseDistribution:
             case IntervalSweep():
                 return distributions.FloatDistribution(sweep.start, sweep.end, log=LOG in sweep.tags)
             case RangeSweep():
-                numbers = sorted(sweep.range())
-                whole = all(isinstance(number, int) for number in numbers)
-                kind = distributions.IntDistribution if whole else distributions.FloatDistribution
-                return kind(numbers[0], numbers[-1], step=abs(sweep.step))
+                return _steps(sweep, distributions)
     except (ValueError, IndexError) as error:
         raise InputError(f"{override.input_line}: no range to search ({error}); the smaller number first") from error
     raise InputError(f"{key}: expected interval(...), range(...) or choice(...), got {override.input_line!r}")
+
+
+def _steps(sweep: RangeSweep, distributions: Any) -> Distribution:
+    numbers = list(sweep.range())
+    if all(isinstance(number, int) for number in numbers):
+        return distributions.IntDistribution(min(numbers), max(numbers), step=abs(sweep.step))
+    # As they are written: Optuna warns where a sum of binary fractions is not a multiple of the step.
+    start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
+    ends = sorted((start, start + step * (len(numbers) - 1)))
+    return distributions.FloatDistribution(*map(float, ends), step=float(abs(step)))
 
 
 def _different(values: Any) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _contains(distribution: Any, value: Any) -> bool:
+def _contains(distribution: Distribution, value: Any) -> bool:
     if hasattr(distribution, "choices"):
         return value in distribution.choices
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -146,7 +154,7 @@ def _contains(distribution: Any, value: Any) -> bool:
     return distribution.low <= value <= distribution.high and (not distribution.step or steps == round(steps))
 
 
-def _words(distribution: Any) -> str:
+def _words(distribution: Distribution) -> str:
     """For example `0.0005 to 0.02, logarithmic`."""
     if hasattr(distribution, "choices"):
         return "one of " + ", ".join(distribution.choices)
@@ -156,6 +164,6 @@ def _words(distribution: Any) -> str:
     return f"{distribution.low:g} to {distribution.high:g}{step}{kind}{axis}"
 
 
-def _low(distribution: Any) -> Value:
+def _low(distribution: Distribution) -> Value:
     low: Value = distribution.choices[0] if hasattr(distribution, "choices") else distribution.low
     return low

@@ -13,7 +13,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from fetal_lm.lock import holder
 from fetal_lm.report.search import Trial, Value, read_trial
 from fetal_lm.search.library import load_optuna
 from fetal_lm.search.space import Space
-
-if TYPE_CHECKING:
-    import optuna
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +127,7 @@ class StudyOfSearch:
             shares = self._optuna.importance.get_param_importances(self._study)
         return {str(name): float(share) for name, share in shares.items()}
 
-    def _latest(self) -> dict[int, optuna.trial.FrozenTrial]:
+    def _latest(self) -> dict[int, Any]:
         """The last trial of each place that was given all its parameters."""
         return {
             int(trial.user_attrs[_PLACE]): trial
@@ -150,7 +147,11 @@ class StudyOfSearch:
         for left in self._folder.glob(f"{JOURNAL}.lock*"):
             left.unlink(missing_ok=True)
         try:
-            return self._optuna.create_study(storage=storage(path), study_name=NAME, load_if_exists=True)
+            store = storage(path)
+            known = NAME in self._optuna.get_all_study_names(storage=store)
+            # Every call of create_study is a line of the journal, also where the study is there.
+            made = self._optuna.load_study if known else self._optuna.create_study
+            return made(storage=store, study_name=NAME)
         except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
             raise InputError(
                 f"{path}: expected the journal of a study ({type(error).__name__}: {error}); restore it, or "

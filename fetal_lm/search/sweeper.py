@@ -33,14 +33,15 @@ class SearchSweeper(Sweeper):
     """Searches for the options with the lowest validation monitor.
 
     Args:
-        trials: how many to train in all, those of earlier starts included.
-        at_once: how many are asked for before the first of them is told; as many as the launcher runs at a time.
+        trials: how many to train in all, those of earlier starts included; a whole number, or `sweep` says so.
+        at_once: how many are asked for before the first of them is told, as many as the launcher runs at a time; a
+            whole number too.
         seed: of what is proposed.
         monitor: the metric that is minimised.
         params: what is searched (`space.parse_space`), by option; the command line replaces it.
     """
 
-    def __init__(self, *, trials: int, at_once: int, seed: int, monitor: str, params: Mapping[str, Any]) -> None:
+    def __init__(self, *, trials: Any, at_once: Any, seed: int, monitor: str, params: Mapping[str, Any]) -> None:
         self._trials = trials
         self._at_once = at_once
         self._seed = seed
@@ -50,7 +51,7 @@ class SearchSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
         self.hydra_context = hydra_context
-        self.config = config
+        self.config = self._config = config
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -62,7 +63,7 @@ class SearchSweeper(Sweeper):
         except InputError as error:  # The one exception that Hydra prints without a traceback.
             raise CompactHydraException(str(error)) from error
         except OSError as error:
-            reason = f"{error.filename or self.config.hydra.sweep.dir}: {error.strerror or error}"
+            reason = f"{error.filename or self._config.hydra.sweep.dir}: {error.strerror or error}"
             raise CompactHydraException(reason) from error
 
     def _search(self, arguments: Sequence[str]) -> list[Any]:
@@ -72,12 +73,12 @@ class SearchSweeper(Sweeper):
         space = parse_space([*(f"{key}={value}" for key, value in self._params.items()), *arguments])
         # What Hydra refuses, an option that is not there, it says before anything is touched.
         self.validate_batch_is_legal([[*space.fixed, *_options(space.first())]])
-        folder = Path(self.config.hydra.sweep.dir)
+        folder = Path(self._config.hydra.sweep.dir)
         SweepManifest.take(folder)
         if SweepManifest.fresh:
             (folder / JOURNAL).unlink(missing_ok=True)
         places = Places(folder, space, monitor=self._monitor, seed=self._seed, compose=self._composed)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        OmegaConf.save(self._config, folder / "multirun.yaml")
         SweepManifest.folder = folder
         returns: list[Any] = []
 
@@ -88,13 +89,13 @@ class SearchSweeper(Sweeper):
         return returns
 
     def _composed(self, overrides: Sequence[str], number: int) -> dict[str, Any] | None:
-        return composed(self.config, overrides, Path(self.config.hydra.sweep.dir), number=number)
+        return composed(self._config, overrides, Path(self._config.hydra.sweep.dir), number=number)
 
     def _present(self, space: Space) -> dict[str, Any]:
         """What the searched options are without a search."""
-        choices = self.config.hydra.runtime.choices
+        choices = self._config.hydra.runtime.choices
         return {
-            key: choices[key] if key in choices else OmegaConf.select(self.config, key) for key in space.distributions
+            key: choices[key] if key in choices else OmegaConf.select(self._config, key) for key in space.distributions
         }
 
 
