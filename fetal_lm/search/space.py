@@ -120,10 +120,10 @@ def _distribution(key: str, override: Override) -> Distribution:
         match sweep:
             case ChoiceSweep():
                 return distributions.CategoricalDistribution(_different(override.sweep_string_iterator()))
-            case IntervalSweep(start=int(), end=int()):
-                return distributions.IntDistribution(sweep.start, sweep.end, log=LOG in sweep.tags)
             case IntervalSweep():
-                return distributions.FloatDistribution(sweep.start, sweep.end, log=LOG in sweep.tags)
+                is_whole = type(sweep.start) is type(sweep.end) is int
+                kind = distributions.IntDistribution if is_whole else distributions.FloatDistribution
+                return kind(sweep.start, sweep.end, log=LOG in sweep.tags)
             case RangeSweep():
                 return _steps(sweep, distributions)
     except (ValueError, IndexError) as error:
@@ -158,9 +158,10 @@ def _words(distribution: Distribution) -> str:
     """For example `0.0005 to 0.02, logarithmic`."""
     if hasattr(distribution, "choices"):
         return "one of " + ", ".join(distribution.choices)
-    step = f" in steps of {distribution.step:g}" if distribution.step else ""
+    is_whole = isinstance(distribution.low, int)
+    kind = ", whole numbers" if is_whole and distribution.step == 1 else ""
+    step = f" in steps of {distribution.step:g}" if distribution.step and not kind else ""
     axis = ", logarithmic" if distribution.log else ""
-    kind = ", whole numbers" if isinstance(distribution.low, int) and not step else ""
     return f"{distribution.low:g} to {distribution.high:g}{step}{kind}{axis}"
 
 
