@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +126,13 @@ class Places:
         self._space = space
         self._monitor = monitor
         self._compose = compose
+        if not (folder / JOURNAL).exists():
+            self._check_no_stranger(known=())  # Before there is a journal, in the folder of another sweep.
         self._study = StudyOfSearch(folder, space, monitor=monitor, seed=seed)
         self._hashes: dict[int, str] = {}
         for place in self._study.parameters:
             self._check(place)
-        self._check_no_stranger()
+        self._check_no_stranger(known=self._study.parameters)
 
     def search(
         self,
@@ -178,10 +180,10 @@ class Places:
             check_same_job(self._folder / str(place), configuration)
             self._hashes[place] = config_hash(configuration)
 
-    def _check_no_stranger(self) -> None:
+    def _check_no_stranger(self, *, known: Collection[int]) -> None:
         for path in sorted(self._folder.iterdir()):
-            known = not path.name.isdecimal() or int(path.name) in self._study.parameters
-            if not known and any((path / name).exists() for name in (*RUN_FILES, JOB_FILE)):
+            is_stranger = path.name.isdecimal() and int(path.name) not in known
+            if is_stranger and any((path / name).exists() for name in (*RUN_FILES, JOB_FILE)):
                 raise InputError(
                     f"{path}: a trial that {JOURNAL} beside it does not know. Restore the journal, name another folder "
                     "with hydra.sweep.dir=..., or add --fresh, which discards every trial"
@@ -191,7 +193,7 @@ class Places:
         """Writes `sweep.json`: the trials so far, for the report."""
         parameters = self._study.parameters
         trials = tuple(read_trial(self._folder, place, tried, self._monitor) for place, tried in parameters.items())
-        search = Search(self._monitor, wanted, self._space.words(), trials, self._study.importances())
+        search = Search(self._monitor, max(wanted, len(trials)), self._space.words(), trials, self._study.importances())
         jobs = [
             {
                 "number": trial.number,

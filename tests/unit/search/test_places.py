@@ -191,6 +191,14 @@ def test_trials_whose_journal_is_lost_are_refused(search, training):
     (training.folder / JOURNAL).unlink()
     with pytest.raises(InputError, match=r"0: a trial that study\.journal beside it does not know.*--fresh"):
         search(2)
+    assert not (training.folder / JOURNAL).exists()
+
+
+def test_fewer_trials_than_there_are_keep_them_all(search, training):
+    search(3)
+    search(1)
+    assert len(training.launched) == 3
+    assert manifest(training.folder)["search"]["trials"] == 3
 
 
 def test_a_trial_that_still_runs_keeps_the_search_out(search, training):
