@@ -30,6 +30,12 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     KILLED = "killed"
+    PRUNED = "pruned"
+    """Stopped by a search, which saw that it would not be the best: no error, and never tested."""
+
+
+class Pruned(Exception):  # noqa: N818
+    """A search stops this job: what it reached so far is worse than what others had reached by then."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ def read_job(folder: Path) -> Job:
 def sitting(folder: Path, *, config_hash: str) -> Iterator[None]:
     """Notes that the job runs, and then how it ended; a killed process notes nothing, see `read_job`.
 
+    `Pruned` ends here: to whoever runs the job it is no error.
+
     Args:
         folder: of the job; the caller holds its lock.
         config_hash: of its configuration.
@@ -91,6 +99,10 @@ def sitting(folder: Path, *, config_hash: str) -> Iterator[None]:
     _note(folder, job)
     try:
         yield
+    except Pruned as pruned:
+        log.info("pruned: %s", pruned)
+        _note_end(folder, replace(job, state=State.PRUNED))
+        return
     except Exception as error:
         lines = str(error).splitlines()
         _note_end(folder, replace(job, state=State.FAILED, error=lines[0] if lines else type(error).__name__))

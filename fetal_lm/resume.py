@@ -34,8 +34,11 @@ _FREE_IN_SWEEP: Final = (
     *_FREE,
     "trainer.enable_",
     "trainer.log_every_n_steps",
-    # The package's own; the metric that selects is `monitor`.
-    *(f"callbacks.{name}." for name in ("checkpoint", "last_checkpoint", "history", "learning_rate", "epoch_seed")),
+    # The package's own; the metric that selects is `monitor`, and what is pruned has no row.
+    *(
+        f"callbacks.{name}."
+        for name in ("checkpoint", "last_checkpoint", "history", "learning_rate", "epoch_seed", "pruning")
+    ),
 )
 
 

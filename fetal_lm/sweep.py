@@ -8,10 +8,10 @@ import logging
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -31,13 +31,16 @@ from fetal_lm.resume import check_same_job, config_hash
 
 log = logging.getLogger(__name__)
 
+GRID: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+"""Hydra's own sweeper, all of whose jobs are known before the first one."""
+
 
 class SweepManifest(Callback):
     """Writes `sweep.json` into the sweep's folder: number, name, overrides and configuration hash of every job.
 
     How far a job is stands in its own folder (`job.read_job`), so that jobs in several processes cannot overwrite each
     other's state. A folder that another sweep is using, or whose jobs are of other configurations, is refused before
-    anything in it is touched.
+    anything in it is touched. A search does not know its jobs beforehand and lists them itself.
     """
 
     folder: ClassVar[Path | None] = None
@@ -64,24 +67,35 @@ class SweepManifest(Callback):
             sys.exit(f"{error.filename or config.hydra.sweep.dir}: {error.strerror or error}")
 
     @classmethod
+    def take(cls, folder: Path) -> None:
+        """Keeps other processes out of the sweep's folder until `end`; with `--fresh` discards the jobs it has.
+
+        Raises:
+            InputError: another process uses it.
+            OSError: it cannot be written.
+        """
+        advice = "wait until it has ended, or name another hydra.sweep.dir=..."
+        cls._lock.enter_context(locked(folder, what="the sweep", advice=advice))
+        if cls.fresh:
+            _discard(folder)
+
+    @classmethod
     def end(cls) -> None:
         """Lets other processes use the sweep's folder."""
         cls._lock.close()
 
     def _begin(self, config: DictConfig) -> None:
+        if config.hydra.sweeper._target_ != GRID:
+            return
         folder = Path(config.hydra.sweep.dir)
         parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         choices = {"model": config.hydra.runtime.choices.model, "seed": str(config.seed)}
         jobs = expand([*parameters, *config.hydra.overrides.task], defaults=choices)
         try:
-            configurations = [_configuration(config, job, folder) for job in jobs]
+            configurations = [composed(config, job["overrides"], folder, number=job["number"]) for job in jobs]
         except HydraException:
             return  # Hydra composes the jobs too, before it starts the first, and says what is wrong.
-        self._lock.enter_context(
-            locked(folder, what="the sweep", advice="wait until it has ended, or name another hydra.sweep.dir=...")
-        )
-        if SweepManifest.fresh:
-            _discard(folder)
+        self.take(folder)
         for job, configuration in zip(jobs, configurations, strict=True):
             if configuration is not None:
                 check_same_job(folder / str(job["number"]), configuration)
@@ -132,17 +146,27 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
     return jobs
 
 
-def _configuration(sweep: DictConfig, job: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """A job's configuration, resolved; None if it cannot be, which the job will say itself when it starts."""
-    composed = GlobalHydra.instance().config_loader().load_sweep_config(sweep, list(job["overrides"]))
+def composed(sweep: DictConfig, overrides: Sequence[str], folder: Path, *, number: int) -> dict[str, Any] | None:
+    """A job's configuration, resolved; None if it cannot be, which the job will say itself when it starts.
+
+    Args:
+        sweep: the configuration that Hydra composed for the sweep.
+        overrides: of the job.
+        folder: of the sweep.
+        number: of the job.
+
+    Raises:
+        HydraException: an override names no option or choice that there is.
+    """
+    job = GlobalHydra.instance().config_loader().load_sweep_config(sweep, list(overrides))
     kept = HydraConfig.instance().cfg
-    with flag_override(composed, ["struct", "readonly"], [False, False]):
-        composed.hydra.job.id = composed.hydra.job.num = job["number"]
-        composed.hydra.runtime.output_dir = str((folder / str(job["number"])).absolute())
-        HydraConfig.instance().set_config(composed)
-        del composed["hydra"]
+    with flag_override(job, ["struct", "readonly"], [False, False]):
+        job.hydra.job.id = job.hydra.job.num = number
+        job.hydra.runtime.output_dir = str((folder / str(number)).absolute())
+        HydraConfig.instance().set_config(job)
+        del job["hydra"]
     try:
-        return cast(dict[str, Any], OmegaConf.to_container(composed, resolve=True))
+        return cast(dict[str, Any], OmegaConf.to_container(job, resolve=True))
     except OmegaConfBaseException:
         return None
     finally:

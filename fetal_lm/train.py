@@ -33,7 +33,7 @@ from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses.base import Hypothesis
-from fetal_lm.job import sitting
+from fetal_lm.job import Pruned, sitting
 from fetal_lm.lock import locked
 from fetal_lm.measure import measure, silence_lightning
 from fetal_lm.precision import cpu_precision
@@ -173,6 +173,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
 
     Raises:
         InputError: the data, an option or a checkpoint is not what it should be.
+        Pruned: a search stops the run, which is not tested then.
     """
     config = _resolved(cfg)
     choices, name = HydraConfig.get().runtime.choices, _job_name(cfg)
@@ -219,6 +220,9 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         tracking.log_final(logger, row, read_predictions(folder / "predictions.csv"), folder, data.image_of)
         write_row(row, folder / "row.json")
         exit_code = 0
+    except Pruned:
+        exit_code = 0
+        raise
     except (KeyboardInterrupt, SystemExit):
         # Lightning turns Ctrl-C into SystemExit(1) after saving nothing more than the last epoch's checkpoint.
         exit_code = INTERRUPTED

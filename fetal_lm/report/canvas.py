@@ -45,6 +45,11 @@ def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
         text.set_parse_math(False)
 
 
+def plain_number(value: float, _: object = None) -> str:
+    """Labels 1, 2 and 5 of every decade, without powers of ten."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG, atomically."""
     with atomic_path(path) as temporary:

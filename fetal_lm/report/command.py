@@ -9,9 +9,11 @@ from typing import Final
 from rich.console import Console
 
 from fetal_lm.errors import InputError
-from fetal_lm.report import latex, pictures, sections, tables
+from fetal_lm.report import latex, pictures, sections, tables, trials
 from fetal_lm.report.comparison import Comparison, compare
 from fetal_lm.report.forest import forest_picture
+from fetal_lm.report.search import write_trials
+from fetal_lm.report.search_picture import search_picture
 from fetal_lm.report.sweep import Problem, Sweep, read_sweep
 
 COMPLETE: Final = 0
@@ -25,8 +27,8 @@ def report_sweep(
     """Prints the comparison of a sweep and writes it with its pictures.
 
     Written, each whole or not at all: comparison.md, comparison.csv, comparison.tex, comparison_pairs.csv,
-    differences.png, learning_curves.png, error_distribution.png, predictions.png; a file that has nothing to show is
-    not written, and an older one of that name is removed.
+    differences.png, learning_curves.png, error_distribution.png, predictions.png, and of a search trials.csv and
+    search.png; a file that has nothing to show is not written, and an older one of that name is removed.
 
     Args:
         folder: of a sweep or of a single run.
@@ -70,21 +72,28 @@ def report_sweep(
 
 
 def _print_comparison(console: Console, comparison: Comparison, sweep: Sweep) -> None:
+    if sweep.search is not None:
+        _wide(console).print(trials.terminal_table(sweep.search))
+        for sentence in trials.sentences(sweep.search):
+            _print(console, sentence)
     for warning in comparison.warnings:
         _print(console, f"NOT A FAIR COMPARISON: {warning}", style="bold yellow")
     if not comparison.entries:
         _print(console, f"No run of {sweep.folder} finished.", style="bold red")
         return
-    # Where the output is no terminal rich assumes 80 columns and would fold every cell.
-    wide = Console(file=console.file, force_terminal=console.is_terminal, width=max(TABLE_WIDTH, console.width))
-    wide.print(tables.terminal_table(comparison))
+    _wide(console).print(tables.terminal_table(comparison))
     for sentence in sections.pair_sentences(comparison.pairs):
         _print(console, sentence)
 
 
+def _wide(console: Console) -> Console:
+    # Where the output is no terminal rich assumes 80 columns and would fold every cell.
+    return Console(file=console.file, force_terminal=console.is_terminal, width=max(TABLE_WIDTH, console.width))
+
+
 def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
     writers: dict[str, Callable[[Path], bool | None]] = {
-        "comparison.md": lambda path: tables.write_markdown(comparison, sweep.problems, path),
+        "comparison.md": lambda path: tables.write_markdown(comparison, sweep.problems, path, sweep.search),
         "comparison.csv": lambda path: tables.write_csv(comparison, path) if comparison.entries else False,
         "comparison.tex": lambda path: latex.write_latex(comparison, path) if comparison.entries else False,
         "comparison_pairs.csv": lambda path: (
@@ -94,6 +103,8 @@ def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
         "learning_curves.png": lambda path: pictures.learning_curves(comparison.entries, path),
         "error_distribution.png": lambda path: pictures.error_distribution(comparison.entries, path),
         "predictions.png": lambda path: pictures.comparison_picture(comparison.entries, path),
+        "trials.csv": lambda path: write_trials(sweep.search, path) if sweep.search else False,
+        "search.png": lambda path: search_picture(sweep.search, path) if sweep.search else False,
     }
     written = []
     for name, write in writers.items():

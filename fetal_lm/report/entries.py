@@ -13,7 +13,7 @@ from fetal_lm.report.sweep import Run
 
 # What a comparison is about or what only says where files go; any other override makes a variant of its own.
 _NOT_A_VARIANT: Final = re.compile(
-    r"[+~]*(?:(?:model|seed|data\.(?:fold|root|cache)|experiment|ckpt_path)=|(?:logger|paths|hydra)[=./@])"
+    r"[+~]*(?:(?:model|seed|data\.(?:fold|root|cache)|experiment|ckpt_path)=|(?:logger|paths|hydra|search)[=./@])"
 )
 
 

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fetal_lm.landmarks import BPD, NAMES, OFD
-from fetal_lm.report.canvas import DOTS_PER_INCH, grid, legend_below, save
+from fetal_lm.report.canvas import DOTS_PER_INCH, grid, legend_below, plain_number, save
 from fetal_lm.report.charges import SUCCESS_THRESHOLDS_MM, charged_errors
 from fetal_lm.report.entries import Entry
 
@@ -130,8 +130,8 @@ def learning_curves(entries: Sequence[Entry], path: Path) -> bool:
                 label = None
         if 0 < smallest < math.inf:
             axis.set_yscale("log")
-            axis.yaxis.set_major_formatter(_plain_number)
-            axis.yaxis.set_minor_formatter(_plain_number)
+            axis.yaxis.set_major_formatter(plain_number)
+            axis.yaxis.set_minor_formatter(plain_number)
         axis.set(xlabel="epoch", title=panel)
         axis.grid(alpha=0.3, which="both")
     legend_below(figure, axes)
@@ -167,7 +167,7 @@ def error_distribution(entries: Sequence[Entry], path: Path) -> bool:
         axis.set_xscale("log")
         axis.set(xlabel=f"order-free landmark error, {unit} (log scale)", ylabel="share of landmarks", ylim=(0, 1.01))
         axis.set_xlim(left=SMALLEST_ERROR)
-        axis.xaxis.set_major_formatter(_plain_number)
+        axis.xaxis.set_major_formatter(plain_number)
         axis.grid(alpha=0.3, which="major")
     legend_below(figure, axes)
     save(figure, path)
@@ -214,11 +214,6 @@ def curves_to_show(entries: Sequence[Entry]) -> list[str]:
         return rank, -len(entries_with[column]), column.startswith("train/"), column
 
     return sorted(entries_with, key=order)[:MOST_PANELS]
-
-
-def _plain_number(value: float, _: object = None) -> str:
-    """Labels 1, 2 and 5 of every decade, without powers of ten."""
-    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
 
 
 def _model_style(number: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from fetal_lm.lock import holder
 from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
+from fetal_lm.report.search import Search, read_search
 
 SWEEP_FILE: Final = "sweep.json"
 RUN_FILES: Final = (ROW_FILE, "predictions.csv", "config.yaml", "run.log", "history.csv", "error.txt")
@@ -69,12 +69,14 @@ class Sweep:
         runs: those that finished.
         problems: what is missing or damaged.
         models: the order of the sweep's models as its jobs name them, crashed ones included; may be incomplete.
+        search: what a search tried; of its runs only the best trial's is here. None if the sweep is no search.
     """
 
     folder: Path
     runs: tuple[Run, ...]
     problems: tuple[Problem, ...]
     models: tuple[str, ...] = ()
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,14 @@ class _Job:
     name: str
     folder: Path
     model: str | None = None
+    number: int | None = None
 
 
 def read_sweep(folder: Path) -> Sweep:
     """Reads a sweep's folder, or the folder of a single run.
 
-    The jobs are those of `sweep.json` and any further run folder; without that file, the run folders found.
+    The jobs are those of `sweep.json` and any further run folder; without that file, the run folders found. Trials of a
+    search that were pruned are not missing.
 
     Raises:
         InputError: there is no such folder, or nothing in it looks like a run.
@@ -98,11 +102,12 @@ def read_sweep(folder: Path) -> Sweep:
             f"{folder}: {kind}; expected the folder of a sweep or of one run, such as outputs/three_models/NAME"
         )
     problems: list[Problem] = []
+    search: Search | None = None
     is_single = (folder / ROW_FILE).exists() or (_is_run(folder) and not _run_folders(folder))
     if is_single and not (folder / SWEEP_FILE).exists():
         jobs = [_Job(folder.resolve().name, folder)]
     else:
-        jobs = list(_listed_jobs(folder, problems))
+        jobs, search = _listed(folder, problems)
         listed = {job.folder for job in jobs}
         jobs += [_Job(found.name, found) for found in _run_folders(folder) if found not in listed]
     if not jobs and not problems:
@@ -110,14 +115,21 @@ def read_sweep(folder: Path) -> Sweep:
             f"{folder}: no run in this folder; expected {ROW_FILE} here, or numbered folders 0, 1, ... that hold one "
             "each. Give the folder that the training printed at its end"
         )
+    pruned = {trial.number for trial in search.trials if trial.state is State.PRUNED} if search else set()
     runs = []
     for job in jobs:
+        if job.number in pruned:
+            continue
         try:
             runs.append(_read_run(job, problems))
         except InputError as error:
             problems.append(Problem(job.name, job.folder, str(error)))
+    if search is not None:
+        # Test figures of the others are on disk; beside one another they would be chosen by.
+        runs = [run for run in runs if search.best is not None and run.folder == folder / str(search.best.number)]
+        problems += _not_started(search, folder)
     models = dict.fromkeys(job.model for job in jobs if job.model is not None)
-    return Sweep(folder, tuple(runs), tuple(problems), tuple(models))
+    return Sweep(folder, tuple(runs), tuple(problems), tuple(models), search)
 
 
 def finished(folder: Path) -> bool:
@@ -163,21 +175,38 @@ def _check_agreement(row: RunRow, predictions: pd.DataFrame, folder: Path) -> No
                 )
 
 
-def _listed_jobs(folder: Path, problems: list[Problem]) -> Iterator[_Job]:
+def _listed(folder: Path, problems: list[Problem]) -> tuple[list[_Job], Search | None]:
+    """The jobs of `sweep.json`, and the search that they are of."""
     path = folder / SWEEP_FILE
     if not path.exists():
-        return
+        return [], None
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+        content = json.loads(path.read_text(encoding="utf-8"))
         jobs = [
-            _Job(str(job.get("name") or job["number"]), folder / str(int(job["number"])), _model_of(job))
-            for job in listed
+            _Job(
+                str(job.get("name") or job["number"]),
+                folder / str(int(job["number"])),
+                _model_of(job),
+                int(job["number"]),
+            )
+            for job in content["jobs"]
         ]
+        return jobs, read_search(folder, content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"{path}: not readable ({type(error).__name__}: {error}); jobs that left no folder are not noticed"
         problems.append(Problem(SWEEP_FILE, folder, reason))
-        return
-    yield from jobs
+        return [], None
+
+
+def _not_started(search: Search, folder: Path) -> list[Problem]:
+    left = search.wanted - len(search.trials)
+    if left <= 0:
+        return []
+    reason = (
+        f"{left} of {search.wanted} trials were not started; the search goes on with its command and hydra.sweep.dir="
+        f"{folder}"
+    )
+    return [Problem("search", folder, reason)]
 
 
 def _model_of(job: dict[str, Any]) -> str | None:

@@ -15,8 +15,10 @@ from fetal_lm.report import wording
 from fetal_lm.report.columns import COLUMNS
 from fetal_lm.report.comparison import RELATIVE_FIGURES, Comparison
 from fetal_lm.report.markdown import escape, table_lines
+from fetal_lm.report.search import Search
 from fetal_lm.report.sections import fold_section, naming_section, pair_section
 from fetal_lm.report.sweep import Problem
+from fetal_lm.report.trials import search_section
 
 MARKDOWN_COLUMNS: Final = ("Model", *(column.header for column in COLUMNS))
 
@@ -33,12 +35,14 @@ def write_pairs(comparison: Comparison, path: Path) -> None:
         comparison.pairs.table.to_csv(temporary, index=False)
 
 
-def write_markdown(comparison: Comparison, problems: Sequence[Problem], path: Path) -> None:
+def write_markdown(
+    comparison: Comparison, problems: Sequence[Problem], path: Path, search: Search | None = None
+) -> None:
     """Writes `markdown` atomically."""
-    write_text(path, markdown(comparison, problems))
+    write_text(path, markdown(comparison, problems, search))
 
 
-def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
+def markdown(comparison: Comparison, problems: Sequence[Problem] = (), search: Search | None = None) -> str:
     """The comparison as a Markdown page: warnings, missing jobs, table, sections, and what the figures mean."""
     lines = ["# Comparison", ""]
     if comparison.warnings:
@@ -47,6 +51,8 @@ def markdown(comparison: Comparison, problems: Sequence[Problem] = ()) -> str:
         lines += ["> **Something is missing.**"]
         lines += [f"> - {escape(problem.name)}: {escape(problem.reason)}" for problem in problems]
         lines += [""]
+    if search is not None:
+        lines += [*search_section(search), ""]
     rows = _rows(comparison.table)
     if rows:
         lines += [*table_lines(MARKDOWN_COLUMNS, map(_markdown_cells, rows)), "", _test_set(rows)]

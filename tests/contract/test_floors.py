@@ -21,21 +21,22 @@ FLOORS = (
         "checkpoints",
     },
     {"codecs", "networks", "losses", "metrics"},
-    {"data", "hypotheses", "report", "audit", "callbacks", "job", "resume", "sweep", "board", "tracking"},
+    {"data", "hypotheses", "report", "audit", "callbacks", "job", "resume", "sweep", "board", "tracking", "search"},
     {"measure"},
     {"train", "trained", "evaluate", "predict", "export", "cli"},
 )
 ALLOWED = {
     # What only these rooms may import.
-    "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks"},
+    "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks", "search"},
     "torchmetrics": {"metrics", "hypotheses"},
-    "hydra": {"train", "trained", "sweep"},
-    "omegaconf": {"configuration", "train", "trained", "resume", "sweep", "data"},
+    "hydra": {"train", "trained", "sweep", "search"},
+    "omegaconf": {"configuration", "train", "trained", "resume", "sweep", "data", "search"},
     "albumentations": {"data"},
     "wandb": {"tracking", "board"},
     "wandb_workspaces": {"board"},
     "typer": {"cli"},
     "pydicom": {"predict"},
+    "optuna": {"search"},
     "onnx": {"export"},
     "onnxruntime": {"predict"},
     "torch": {

@@ -25,6 +25,7 @@ from fetal_lm.report.page.series import series_of
 from fetal_lm.report.page.thumbnails import thumbnails
 from fetal_lm.report.pictures import MODEL_COLOURS
 from fetal_lm.report.sweep import Sweep
+from fetal_lm.report.trials import page_table
 
 SCRIPTS: Final = ("cases.js", "table.js", "picture.js", "plots.js", "agreement.js", "gallery.js", "page.js")
 NAMED_AT_MOST: Final = 6
@@ -79,6 +80,7 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
         problems=sweep.problems,
         notices=notices,
         headline=headline(comparison),
+        search=page_table(sweep.search) if sweep.search else None,
         notes=wording.NOTES,
         filters=options,
         series=data["series"],
