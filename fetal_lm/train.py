@@ -328,7 +328,7 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
         callbacks.pop("learning_rate", None)  # It refuses to run without a logger.
     trainer: pl.Trainer = instantiate(
         options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
-        plugins=[AtomicCheckpoints()], _convert_="all",
+        plugins=[AtomicCheckpoints()], use_distributed_sampler=False, _convert_="all",
     )  # fmt: skip
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         # Lightning starts its further processes with this command line, and each would start the sweep anew.
