@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from fetal_lm.atomic import atomic_path
+
+log = logging.getLogger(__name__)
 
 SECONDS = "seconds"
 """Column of `history.csv`: wall time of training and validation since the run's first epoch, interruptions left out."""
@@ -54,6 +57,25 @@ class History(pl.Callback):
         self._rows.append({"epoch": trainer.current_epoch, SECONDS: seconds, **logged})
         with atomic_path(self._path) as temporary:
             pd.DataFrame(self._rows).to_csv(temporary, index=False)
+
+
+class EpochLines(pl.Callback):
+    """Says after every epoch how far a training is, where there is no terminal for a bar.
+
+    Args:
+        name: of the run.
+        monitor: the metric that selects.
+    """
+
+    def __init__(self, name: str, *, monitor: str) -> None:
+        self._name = name
+        self._monitor = monitor
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Called after the epoch's validation."""
+        value = trainer.callback_metrics.get(self._monitor)
+        said = "" if value is None else f", {self._monitor} {float(value):.2f}"
+        log.info("%s: epoch %d of %s%s", self._name, trainer.current_epoch + 1, trainer.max_epochs, said)
 
 
 class EpochSeed(pl.Callback):

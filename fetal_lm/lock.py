@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import time
@@ -19,12 +20,17 @@ FILE_NAME: Final = ".lock"
 PATIENCE_SECONDS: Final = 2.0
 """How long a lock is asked for again: a killed process may be on its way out, and `holder` takes it for a moment."""
 
+WAIT_SECONDS: Final = 1.0
+"""Between two looks at a lock that is waited for."""
+
+log = logging.getLogger(__name__)
+
 _held: set[Path] = set()
 """Folders that this process holds: to the kernel a second request of the same process is no conflict."""
 
 
 @contextmanager
-def locked(folder: Path, *, what: str, advice: str) -> Iterator[None]:
+def locked(folder: Path, *, what: str, advice: str, wait: bool = False) -> Iterator[None]:
     """Keeps others out of a folder while the block runs.
 
     The lock is POSIX's (`fcntl.lockf`): the kernel drops it with its process, however that ends, and it holds between
@@ -35,9 +41,10 @@ def locked(folder: Path, *, what: str, advice: str) -> Iterator[None]:
         folder: made if missing; the lock is its file `.lock`, which stays and says who held it last.
         what: that is in the folder, for the message.
         advice: what to do about it, for the message.
+        wait: for another process that holds the folder, as long as it takes; the log says so.
 
     Raises:
-        InputError: the folder is held already.
+        InputError: the folder is held already: by this process, or by another one that is not to be waited for.
         OSError: the folder cannot be written, or its file system has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,9 +54,15 @@ def locked(folder: Path, *, what: str, advice: str) -> Iterator[None]:
     with (folder / FILE_NAME).open("a+", encoding="utf-8") as handle:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _taken(handle, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            if not wait:
                 raise InputError(f"{folder}: {what} is in use by {_said(handle)}; {advice}")
-            time.sleep(0.05)
+            log.info("%s: %s is in use by %s, waiting until it ends", folder, what, _said(handle))
+            while not _taken(handle, fcntl.LOCK_EX):
+                time.sleep(WAIT_SECONDS)
+            break
         _held.add(key)
         try:
             handle.truncate(0)

@@ -27,6 +27,8 @@ def silence_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     # Where a run goes on, its checkpoints are there.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    # Wherever Slurm is installed, whatever the training has to do with it.
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
 
 
 class Measured(NamedTuple):
@@ -37,7 +39,14 @@ class Measured(NamedTuple):
 
 
 def measure(
-    model: Hypothesis, data: LandmarkDataModule, *, accelerator: str, precision: str, folder: Path, name: str
+    model: Hypothesis,
+    data: LandmarkDataModule,
+    *,
+    accelerator: str,
+    precision: str,
+    folder: Path,
+    name: str,
+    progress: bool = True,
 ) -> Measured:
     """Predicts the test images; writes predictions.csv, heatmaps.npz and overlay.png into `folder`.
 
@@ -48,11 +57,12 @@ def measure(
         precision: Lightning's, as the model was trained.
         folder: for the three files.
         name: of the model, for the picture's title.
+        progress: whether to show a bar.
     """
     # A trainer of one device, whatever trained: each test image is predicted once, in order.
     trainer = pl.Trainer(
         accelerator=accelerator, devices=1, precision=precision, logger=False,  # type: ignore[arg-type]  # checked there
-        enable_checkpointing=False, enable_model_summary=False, default_root_dir=folder,
+        enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=progress, default_root_dir=folder,
     )  # fmt: skip
     batches = cast(list[Prediction], trainer.predict(model, dataloaders=data.predict_dataloader()))
     predicted_orig = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import logging
 import shutil
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -28,11 +30,16 @@ from fetal_lm.job import State, read_job
 from fetal_lm.lock import holder, locked
 from fetal_lm.report.sweep import RUN_FILES, SWEEP_FILE
 from fetal_lm.resume import check_same_job, config_hash
+from fetal_lm.threads import cores, share_cores
 
 log = logging.getLogger(__name__)
 
 GRID: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 """Hydra's own sweeper, all of whose jobs are known before the first one."""
+
+# Our configuration of a launcher has the name of the plugin's, which Hydra then takes for its schema: as it should, but
+# it calls that deprecated. At import, because a launcher's processes compose before they call anything of this package.
+warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against", category=UserWarning)
 
 
 class SweepManifest(Callback):
@@ -57,8 +64,9 @@ class SweepManifest(Callback):
             sys.exit("--fresh is for sweeps; a single run always begins anew, unless ckpt_path says otherwise")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Called by Hydra with the composed configuration of the sweep."""
+        """Called by Hydra with the composed configuration of the sweep, in the process that starts it."""
         try:
+            _check_launcher(config)
             self._begin(config)
         # Of a callback's exception Hydra makes a warning, and goes on.
         except InputError as error:
@@ -105,6 +113,7 @@ class SweepManifest(Callback):
             log.info("%s: of %d jobs %s", folder, len(jobs), ", ".join(f"{n} {state}" for state, n in states.items()))
         write_text(folder / SWEEP_FILE, json.dumps({"jobs": jobs}, indent=2) + "\n")
         SweepManifest.folder = folder
+        share_between_jobs(config, jobs=len(jobs) - states[State.DONE])
 
 
 def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[str, Any]]:
@@ -144,6 +153,42 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
             }
         )
     return jobs
+
+
+def _check_launcher(config: DictConfig) -> None:
+    """Makes sure that the launcher is installed; of its absence Hydra says no more than that it knows no such class."""
+    choice, target = config.hydra.runtime.choices["hydra/launcher"], config.hydra.launcher._target_
+    try:
+        importlib.import_module(target.rpartition(".")[0])
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"hydra/launcher={choice} is not installed ({error}); pip install -e '.[{choice.partition('_')[0]}]' "
+            "-c constraints.txt"
+        ) from error
+
+
+def share_between_jobs(config: DictConfig, *, jobs: int) -> None:
+    """Gives each job that the launcher runs at the same time its share of this machine's cores, and says so.
+
+    Args:
+        config: of the sweep.
+        jobs: how many are launched together.
+    """
+    at_once = _jobs_at_once(config, jobs)
+    if at_once > 1:
+        log.info("%d jobs at the same time, threads of each: %d", at_once, share_cores(at_once))
+
+
+def _jobs_at_once(config: DictConfig, jobs: int) -> int:
+    """How many jobs will share this machine; a job of a cluster has the cores that the cluster gives it."""
+    match config.hydra.runtime.choices["hydra/launcher"]:
+        case "joblib":
+            n_jobs = int(config.hydra.launcher.n_jobs)  # -1 is all cores, -2 all but one, and so on.
+            return min(jobs, n_jobs if n_jobs > 0 else max(1, cores() + 1 + n_jobs))
+        case "submitit_local":
+            return jobs
+        case _:
+            return 1
 
 
 def composed(sweep: DictConfig, overrides: Sequence[str], folder: Path, *, number: int) -> dict[str, Any] | None:

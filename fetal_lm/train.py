@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import hydra
 import pytorch_lightning as pl
 import torch
@@ -23,7 +24,7 @@ from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, tracking
 from fetal_lm.atomic import remove_leftovers, write_text
-from fetal_lm.callbacks import AtomicCheckpoints, training_seconds
+from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, training_seconds
 from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
@@ -36,6 +37,7 @@ from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.job import Pruned, sitting
 from fetal_lm.lock import locked
 from fetal_lm.measure import measure, silence_lightning
+from fetal_lm.orphan import end_with_parent
 from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.command import report_sweep
@@ -92,15 +94,26 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _hydra_main(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
+    _settle(workers=cfg.data.workers)
     if HydraConfig.get().mode != RunMode.MULTIRUN:
         _written_down(lambda: train(cfg, folder), folder)
         return
     try:
         # Whoever started the sweep may be gone while its jobs, on a cluster, are not.
-        with locked(folder, what="the job", advice="wait until it has ended, or end it, and start the sweep again"):
+        with locked(folder, what="the job", advice="end it, and start the sweep again", wait=True):
             _written_down(lambda: _sweep_job(cfg, folder), folder)
     except (InputError, OSError) as error:  # Of the lock; the folder belongs to another process.
         raise CompactHydraException(_users_mistake(error, folder)) from error
+
+
+def _settle(*, workers: int) -> None:
+    """What a job needs of its process, which with some launchers is not the one that `main` runs in."""
+    silence_lightning()
+    # A loader's process has the number of the one that it is forked from; set in itself, OpenCV waits for ever for the
+    # threads that it thinks it has. torch takes one thread there by itself.
+    cv2.setNumThreads(1 if workers else torch.get_num_threads())
+    if _launcher() == "joblib":
+        end_with_parent()
 
 
 def _written_down(job: Callable[[], object], folder: Path) -> None:
@@ -209,7 +222,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
             model=choices["model"],
             config={**config, "code_version": code_version()},
         )
-        log.info("%s in %s; %s", name, folder, tracking.location(logger))
+        log.info("%s in %s; %s; threads: %d", name, folder, tracking.location(logger), torch.get_num_threads())
         trainer = _trainer(cfg, logger, folder)
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint_path, weights_only=True)
         if not trainer.is_global_zero:
@@ -330,9 +343,12 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
     callbacks = instantiate(cfg.callbacks, _convert_="all")
     if logger is None:
         callbacks.pop("learning_rate", None)  # It refuses to run without a logger.
+    if not _has_terminal():
+        options["enable_progress_bar"] = False
+        callbacks["epoch_lines"] = EpochLines(_job_name(cfg), monitor=cfg.monitor)
     trainer: pl.Trainer = instantiate(
         options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
-        plugins=[AtomicCheckpoints()], _convert_="all",
+        plugins=[AtomicCheckpoints()], use_distributed_sampler=False, _convert_="all",
     )  # fmt: skip
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         # Lightning starts its further processes with this command line, and each would start the sweep anew.
@@ -348,7 +364,7 @@ def _measured_row(
     """Tests the selected weights and writes what a report needs, but for the row itself."""
     measured = measure(
         model, data, accelerator=cfg.trainer.accelerator, precision=trainer.precision, folder=folder,
-        name=_job_name(cfg),
+        name=_job_name(cfg), progress=_has_terminal(),
     )  # fmt: skip
     choices = HydraConfig.get().runtime.choices
     return RunRow(
@@ -370,6 +386,15 @@ def _measured_row(
         metrics=measured.metrics,
         test_images_seen=seen_test_images(data.split, data.records),
     )
+
+
+def _launcher() -> str:
+    return str(HydraConfig.get().runtime.choices["hydra/launcher"])
+
+
+def _has_terminal() -> bool:
+    """Whether a job may draw progress bars: those of several jobs at the same time would overwrite each other."""
+    return _launcher() == "basic"
 
 
 def _job_name(cfg: DictConfig) -> str:

@@ -39,7 +39,8 @@ class LandmarkDataModule(pl.LightningDataModule):
         fit: `squash` or `letterbox`.
         order: `canonical` renames the ends of each pair by `landmarks.canonical_order` after augmentation; `labelled`
             keeps the source's names.
-        batch_size: images per training step; the last, smaller batch of an epoch is left out unless it is the only one.
+        batch_size: images per training step and process; the last, smaller batch of an epoch is left out unless it is
+            the only one.
         workers: loader processes; 0 loads in the training process, which is fastest on two cores.
         cache_dir: folder of the image cache; None reads and resizes each image every time.
         seed: order of the training images and draws of the augmentation, each a function of (seed, epoch).
@@ -100,12 +101,17 @@ class LandmarkDataModule(pl.LightningDataModule):
             self._dataset = HeadDataset(self)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Augmented training images, shuffled anew every epoch."""
-        drop_last = len(self.split.train) >= self.batch_size
-        return self._loader(EpochShuffle(self.split.train, seed=self.seed, epoch=self._epoch), drop_last=drop_last)
+        """Augmented training images, shuffled anew every epoch; in a distributed training those of this process."""
+        place = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        sampler = EpochShuffle(self.split.train, seed=self.seed, epoch=self._epoch, place=place)
+        return self._loader(sampler, drop_last=len(sampler) >= self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Validation images in order, as they are."""
+        """Validation images in order, as they are.
+
+        All of them in every process of a distributed training: those have to take equally many batches, and an image
+        counted twice to make up for a missing one would move the figure that selects.
+        """
         return self._loader(self.split.val)
 
     def predict_dataloader(self) -> DataLoader[Any]:
@@ -151,25 +157,34 @@ class EpochShuffle(Sampler[Draw]):
     """A shuffle and augmentation seeds that are functions of (seed, epoch) alone, so that a resumed run draws the same.
 
     Lightning calls `set_epoch` before every epoch.
+
+    Args:
+        indices: of the records to draw.
+        seed: of the run.
+        epoch: the one to draw next.
+        place: which process of how many this is. They deal the images out in turn, so that their batches together are
+            the batch of one process alone; what does not go round is left out.
     """
 
-    def __init__(self, indices: Sequence[int], *, seed: int, epoch: int = 0) -> None:
+    def __init__(self, indices: Sequence[int], *, seed: int, epoch: int = 0, place: tuple[int, int] = (0, 1)) -> None:
         self.indices = np.asarray(indices)
         self.seed = seed
         self.epoch = epoch
+        self.rank, self.processes = place
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch that the next iteration draws."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.indices) // self.processes
 
     def __iter__(self) -> Iterator[Draw]:
         generator = np.random.default_rng([self.seed, self.epoch])
         order = generator.permutation(self.indices)
         seeds = generator.integers(2**31, size=len(order))
-        return iter(list(zip(order.tolist(), seeds.tolist(), strict=True)))
+        draws = list(zip(order.tolist(), seeds.tolist(), strict=True))
+        return iter(draws[self.rank : len(self) * self.processes : self.processes])
 
 
 class HeadDataset(Dataset[Sample]):

@@ -1,4 +1,8 @@
-"""Radial errors of landmarks, and errors of the diameters, accumulated over an epoch."""
+"""Radial errors of landmarks, and errors of the diameters, accumulated over an epoch.
+
+In a distributed training every process validates every image (`LandmarkDataModule.val_dataloader`), so that the metrics
+are computed in each process alone: put together they would count each image once per process.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,7 @@ class LandmarkError(Metric):
     undecoded: list[Tensor]
 
     def __init__(self, *, size_net: Size) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)
         self.size_net = size_net
         self.add_state("errors", default=[], dist_reduce_fx="cat")
         self.add_state("undecoded", default=[], dist_reduce_fx="cat")
@@ -70,7 +74,7 @@ class BiometryError(Metric):
     differences: list[Tensor]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)
         self.add_state("differences", default=[], dist_reduce_fx="cat")
 
     def update(

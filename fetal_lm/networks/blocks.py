@@ -5,6 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fetal_lm.networks.batch_norm import BatchNorm
+
 
 class ConvNorm(nn.Sequential):
     """3 x 3 (or k x k) convolution, batch normalisation, ReLU; padding keeps the size divided by the stride."""
@@ -12,7 +14,7 @@ class ConvNorm(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs),
+            BatchNorm(outputs),
             nn.ReLU(inplace=True),
         )
 
@@ -25,11 +27,11 @@ class Residual(nn.Module):
         self.body = nn.Sequential(
             ConvNorm(inputs, outputs),
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
+            BatchNorm(outputs),
         )
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), BatchNorm(outputs))
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B D h w"]:

@@ -24,7 +24,7 @@ from fetal_lm.report.sweep import RUN_FILES, SWEEP_FILE
 from fetal_lm.resume import check_same_job, config_hash
 from fetal_lm.search.space import Space, parse_space
 from fetal_lm.search.study import JOURNAL, StudyOfSearch
-from fetal_lm.sweep import SweepManifest, composed
+from fetal_lm.sweep import SweepManifest, composed, share_between_jobs
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ class SearchSweeper(Sweeper):
         places = Places(folder, space, monitor=self._monitor, seed=self._seed, compose=self._composed)
         OmegaConf.save(self._config, folder / "multirun.yaml")
         SweepManifest.folder = folder
+        share_between_jobs(self._config, jobs=min(self._at_once, self._trials))
         returns: list[Any] = []
 
         def launch(jobs: Sequence[Sequence[str]], first: int) -> None:

@@ -10,6 +10,8 @@ FLOORS = (
     {
         "errors",
         "lock",
+        "orphan",
+        "threads",
         "choices",
         "configuration",
         "atomic",

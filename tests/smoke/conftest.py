@@ -30,14 +30,14 @@ def start(tmp_path_factory):
     """A function that starts `run.py` with some overrides and returns the process."""
     shared_cache = tmp_path_factory.mktemp("cache")
 
-    def begin(*overrides, prefix=()):
+    def begin(*overrides, prefix=(), environment=None):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         # No home: neither a login nor settings of whoever runs the tests.
         home = str(tmp_path_factory.mktemp("home"))
         return subprocess.Popen(
             [*prefix, sys.executable, str(ROOT / "run.py"), *overrides, f"paths.cache={shared_cache}"],
             cwd=ROOT,
-            env={**inherited, "HOME": home, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+            env={**inherited, "HOME": home, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -80,6 +80,16 @@ def test_a_holder_that_lets_go_in_time_is_waited_for(tmp_path, other, monkeypatc
     killer.wait()
 
 
+def test_a_holder_is_waited_for_as_long_as_it_takes_where_asked(tmp_path, other, monkeypatch, caplog):
+    monkeypatch.setattr(lock, "WAIT_SECONDS", 0.05)
+    caplog.set_level("INFO")
+    killer = subprocess.Popen(["bash", "-c", f"sleep 1; kill -9 {other.pid}"])
+    with locked(tmp_path, what="the job", advice="", wait=True):
+        assert other.wait() == -signal.SIGKILL
+    assert f"the job is in use by process {other.pid}" in caplog.text
+    killer.wait()
+
+
 def test_nobody_holds_a_folder_without_a_lock(tmp_path):
     assert holder(tmp_path) is None
     assert holder(tmp_path / "nowhere") is None

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,37 @@ def test_fresh_discards_the_jobs_and_says_which(begin, tmp_path, caplog):
     assert f"discards {tmp_path / '0'} (killed)" in caplog.text
     assert f"discards {tmp_path / '7'} (done)" in caplog.text
     assert {path.name for path in tmp_path.iterdir()} == {"report", "8", "sweep.json", ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("launcher", "asked", "threads"),
+    [
+        (["hydra/launcher=joblib"], None, 4),  # Three jobs, no more than there are.
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], "64", 6),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], "1", 1),
+        (["hydra/launcher=submitit_local"], None, 4),
+        (["hydra/launcher=submitit_slurm"], None, None),
+        ([], None, None),
+    ],
+)
+def test_jobs_at_the_same_time_share_the_cores(begin, tmp_path, monkeypatch, launcher, asked, threads):
+    monkeypatch.setattr("fetal_lm.threads.cores", lambda: 12)
+    monkeypatch.setattr("fetal_lm.sweep.cores", lambda: 12)
+    # Set first, so that the test takes back whatever the sweep sets.
+    monkeypatch.setenv("OMP_NUM_THREADS", asked or "")
+    if asked is None:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    begin(tmp_path, *launcher)
+    assert os.environ.get("OMP_NUM_THREADS") == (None if threads is None else str(threads))
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_remedy(begin, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("hydra_plugins.hydra_submitit_launcher")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "hydra_plugins.hydra_submitit_launcher", None)
+    with pytest.raises(SystemExit, match=r"hydra/launcher=submitit_slurm is not installed.*'\.\[submitit\]'"):
+        begin(tmp_path, "hydra/launcher=submitit_slurm")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fresh_is_for_sweeps(monkeypatch):

@@ -78,6 +78,13 @@ def test_fewer_images_than_a_batch_still_train(cache_dir):
     assert [len(batch.image) for batch in data.train_dataloader()] == [5]
 
 
+def test_processes_deal_out_the_batches_of_one():
+    alone = list(EpochShuffle(range(23), seed=1, epoch=3))
+    shares = [list(EpochShuffle(range(23), seed=1, epoch=3, place=(rank, 3))) for rank in range(3)]
+    assert [len(share) for share in shares] == [7, 7, 7]
+    assert [draw for turn in zip(*shares, strict=True) for draw in turn] == alone[:21]
+
+
 def test_training_images_are_augmented_anew_each_epoch_and_others_never(cache_dir):
     turning = Augmentation([AspectAffine(rotate=(-20, 20), p=1.0)])
     data = make(cache_dir, augmentation=turning)
