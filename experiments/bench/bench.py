@@ -1,13 +1,17 @@
 """Times that the project promises, measured in one run on this machine: `make bench`.
 
 Prints and writes outputs/bench.md. Each figure is a median; what is compared is run in turn, so that both see the same
-machine. The study's step is its configuration on this project's layers: full resolution, 64 channels, depth 4, three
-input channels, float32, batch of 8, targets drawn one by one as blurred discs.
+machine; a sweep is run once. The study's step is its configuration on this project's layers: full resolution, 64
+channels, depth 4, three input channels, float32, batch of 8, targets drawn one by one as blurred discs.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +34,18 @@ from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.splits import Split
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 from fetal_lm.precision import cpu_precision
+from fetal_lm.report.row import read_row
+from fetal_lm.threads import cores
 from fetal_lm.train import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE_NET = (256, 256)
 STUDY_BATCH = 8
 LOADED_IMAGES = 96
+SWEEPS = (("basic", "csv"), ("joblib", "csv"), ("basic", "wandb"))
+"""Launchers and loggers."""
+JOBS = (1, 4, 16)
+TINY = ("trainer=smoke", "image_size=[64,64]", "model.network.channels=8", "data.source.images=30")
 
 Step = Callable[[], object]
 
@@ -44,9 +54,10 @@ def main() -> None:
     """Runs every measurement and writes the table."""
     torch.manual_seed(0)
     rows: list[tuple[str, str]] = []
+    measurements = (_training_steps, _forward, _loader, _codec, _sweeps)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("measuring", total=4)
-        for measure in (_training_steps, _forward, _loader, _codec):
+        task = progress.add_task("measuring", total=len(measurements))
+        for measure in measurements:
             rows += measure()
             progress.advance(task)
     threads = torch.get_num_threads()
@@ -143,6 +154,39 @@ def _codec() -> list[tuple[str, str]]:
         ("DARK decode of the same, map by map, ms", f"{1000 * decode_s:.2f}"),
         ("largest round-trip error, px of 256", f"{error:.4f}"),
     ]
+
+
+def _sweeps() -> list[tuple[str, str]]:
+    """What sweeps cost beyond training, and each job's part of it (without the command's start and end)."""
+    rows = []
+    for launcher, logger in SWEEPS:
+        beyond_s = {jobs: _beyond_training(launcher, logger, jobs) for jobs in JOBS}
+        few, many = min(JOBS), max(JOBS)
+        what = f"hydra/launcher={launcher} logger={logger}"
+        counts, times = ", ".join(map(str, beyond_s)), ", ".join(f"{value:.1f}" for value in beyond_s.values())
+        further_s = (beyond_s[many] - beyond_s[few]) / (many - few)
+        rows.append((f"{what}: a sweep of {counts} jobs, s beyond training", times))
+        rows.append((f"{what}: each further job, s beyond training", f"{further_s:.1f}"))
+    return rows
+
+
+def _beyond_training(launcher: str, logger: str, jobs: int) -> float:
+    """Wall time of a sweep of tiny jobs without their training, which some do at the same time; in seconds."""
+    at_once = min(jobs, cores()) if launcher == "joblib" else 1
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = Path(folder) / "sweep"
+        options = (
+            "-m", *TINY, f"hydra/launcher={launcher}", f"logger={logger}", f"seed=range({jobs})",
+            f"hydra.sweep.dir={sweep}", f"paths.cache={folder}/cache",
+        )  # fmt: skip
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *options], check=True, capture_output=True,
+            env={**os.environ, "WANDB_MODE": "offline"},
+        )  # fmt: skip
+        wall_s = time.perf_counter() - started
+        training_s = sum(read_row(path).train_seconds for path in sweep.glob("*/row.json"))
+    return wall_s - training_s / at_once
 
 
 def _our_step(cfg: DictConfig) -> Step:
