@@ -27,5 +27,5 @@ lint: setup  ## style and types
 study: setup  ## the three-model comparison on HC18: make study HC18=DIR
 	$(BIN)/python run.py experiment=three_models data=hc18 data.root=$(HC18)
 
-bench: setup  ## times: a step against the study's own, loader, codecs, what a sweep's job costs beyond its training
+bench: setup  ## times: training, loader, codecs, measuring images, sweeps
 	$(BIN)/python experiments/bench/bench.py

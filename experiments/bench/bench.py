@@ -7,13 +7,6 @@ channels, depth 4, three input channels, float32, batch of 8, targets drawn one 
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -21,9 +14,12 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from measuring import measuring
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import Progress
+from sweeping import sweeping
+from timing import Step, autocast, in_turn
 from torch import nn
 
 from fetal_lm.atomic import write_text
@@ -34,27 +30,19 @@ from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.splits import Split
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 from fetal_lm.precision import cpu_precision
-from fetal_lm.report.row import read_row
-from fetal_lm.threads import cores
 from fetal_lm.train import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE_NET = (256, 256)
 STUDY_BATCH = 8
 LOADED_IMAGES = 96
-SWEEPS = (("basic", "csv"), ("joblib", "csv"), ("basic", "wandb"))
-"""Launchers and loggers."""
-JOBS = (1, 4, 16)
-TINY = ("trainer=smoke", "image_size=[64,64]", "model.network.channels=8", "data.source.images=30")
-
-Step = Callable[[], object]
 
 
 def main() -> None:
     """Runs every measurement and writes the table."""
     torch.manual_seed(0)
     rows: list[tuple[str, str]] = []
-    measurements = (_training_steps, _forward, _loader, _codec, _sweeps)
+    measurements = (_training_steps, _forward, _loader, _codec, measuring, sweeping)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
         task = progress.add_task("measuring", total=len(measurements))
         for measure in measurements:
@@ -78,7 +66,7 @@ def main() -> None:
 def _training_steps() -> list[tuple[str, str]]:
     cfg = _config()
     ours, study = _our_step(cfg), _study_step()
-    ours_s, study_s = _in_turn([(ours, cfg.data.batch_size), (study, STUDY_BATCH)], repeats=3)
+    ours_s, study_s = in_turn([(ours, cfg.data.batch_size), (study, STUDY_BATCH)], repeats=3)
     return [
         ("training step of the default H1, ms per image", f"{1000 * ours_s:.1f}"),
         ("training step of the study's configuration, ms per image", f"{1000 * study_s:.0f}"),
@@ -92,12 +80,12 @@ def _forward() -> list[tuple[str, str]]:
 
     def forward(image: torch.Tensor) -> Step:
         def step() -> object:
-            with torch.inference_mode(), _autocast():
+            with torch.inference_mode(), autocast():
                 return model.points(image, flips=model.test_flips)
 
         return step
 
-    one_s, many_s = _in_turn([(forward(one), 1), (forward(many), 16)], repeats=15)
+    one_s, many_s = in_turn([(forward(one), 1), (forward(many), 16)], repeats=15)
     return [
         ("default H1, one image and its mirror images to points, ms", f"{1000 * one_s:.1f}"),
         ("default H1, 16 images and their mirror images to points, ms per image", f"{1000 * many_s:.1f}"),
@@ -127,7 +115,7 @@ def _loader() -> list[tuple[str, str]]:
     def read() -> object:
         return [batch.image.shape for batch in data.train_dataloader()]
 
-    (cached_s,) = _in_turn([(read, LOADED_IMAGES)], repeats=5)
+    (cached_s,) = in_turn([(read, LOADED_IMAGES)], repeats=5)
     return [("cached and augmented training images per second", f"{1 / cached_s:.0f}")]
 
 
@@ -139,7 +127,7 @@ def _codec() -> list[tuple[str, str]]:
     points_net = 16 + torch.rand(32, 4, 2) * 224
     heatmaps = codec.encode(points_net, size_net=SIZE_NET, stride=4)
     try:
-        encode_s, decode_s = _in_turn(
+        encode_s, decode_s = in_turn(
             [
                 (lambda: codec.encode(points_net, size_net=SIZE_NET, stride=4), 1),
                 (lambda: codec.decode(heatmaps, stride=4), 1),
@@ -156,39 +144,6 @@ def _codec() -> list[tuple[str, str]]:
     ]
 
 
-def _sweeps() -> list[tuple[str, str]]:
-    """What sweeps cost beyond training, and each job's part of it (without the command's start and end)."""
-    rows = []
-    for launcher, logger in SWEEPS:
-        beyond_s = {jobs: _beyond_training(launcher, logger, jobs) for jobs in JOBS}
-        few, many = min(JOBS), max(JOBS)
-        what = f"hydra/launcher={launcher} logger={logger}"
-        counts, times = ", ".join(map(str, beyond_s)), ", ".join(f"{value:.1f}" for value in beyond_s.values())
-        further_s = (beyond_s[many] - beyond_s[few]) / (many - few)
-        rows.append((f"{what}: a sweep of {counts} jobs, s beyond training", times))
-        rows.append((f"{what}: each further job, s beyond training", f"{further_s:.1f}"))
-    return rows
-
-
-def _beyond_training(launcher: str, logger: str, jobs: int) -> float:
-    """Wall time of a sweep of tiny jobs without their training, which some do at the same time; in seconds."""
-    at_once = min(jobs, cores()) if launcher == "joblib" else 1
-    with tempfile.TemporaryDirectory() as folder:
-        sweep = Path(folder) / "sweep"
-        options = (
-            "-m", *TINY, f"hydra/launcher={launcher}", f"logger={logger}", f"seed=range({jobs})",
-            f"hydra.sweep.dir={sweep}", f"paths.cache={folder}/cache",
-        )  # fmt: skip
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), *options], check=True, capture_output=True,
-            env={**os.environ, "WANDB_MODE": "offline"},
-        )  # fmt: skip
-        wall_s = time.perf_counter() - started
-        training_s = sum(read_row(path).train_seconds for path in sweep.glob("*/row.json"))
-    return wall_s - training_s / at_once
-
-
 def _our_step(cfg: DictConfig) -> Step:
     model = build_model(cfg)
     optim = instantiate(cfg.optim, _convert_="all")
@@ -196,7 +151,7 @@ def _our_step(cfg: DictConfig) -> Step:
     batch = _batch(cfg.data.batch_size)
 
     def step() -> object:
-        with _autocast():
+        with autocast():
             loss = model.losses(batch)["loss"]
         optimizer.zero_grad()
         loss.backward()
@@ -243,22 +198,6 @@ def _batch(images: int) -> Batch:
 def _config() -> DictConfig:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", ["data=phantom"])
-
-
-def _autocast() -> torch.autocast:
-    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_precision() == "bf16-mixed")
-
-
-def _in_turn(steps: list[tuple[Step, int]], repeats: int) -> list[float]:
-    """Median seconds per item of each step, after one that is not counted; the steps take turns."""
-    times: list[list[float]] = [[] for _ in steps]
-    for counted in range(repeats + 1):
-        for (step, items), kept in zip(steps, times, strict=True):
-            started = time.perf_counter()
-            step()
-            if counted:
-                kept.append((time.perf_counter() - started) / items)
-    return [statistics.median(kept) for kept in times]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,199 @@
+"""What `fetal-lm predict` takes: time for an image, for a folder and for a start, and memory.
+
+    python experiments/bench/measuring.py --images 10000        memory over as many images, by itself
+
+The weights are hardly trained, which changes no time. The images are phantom heads of HC18's size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Final
+
+import cv2
+import torch
+import typer
+from rich.console import Console
+from timing import Step, in_turn
+
+from fetal_lm import Predictor
+from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.networks.stacked_hourglass import StackedHourglass
+from fetal_lm.predict.command import predict
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SIZE_NET: Final = (256, 256)
+DRAWN: Final = 50
+FOLDER_IMAGES: Final = 100
+
+PEAK: Final = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+"""Prints the most KiB that a command held. A small process in between, as a child's figure begins with its parent's."""
+
+
+def measuring() -> list[tuple[str, str]]:
+    """Rows of the table; everything is made in a folder that is deleted again."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run, exported = _model(folder)
+        drawn = _drawn(folder / "drawn")
+        one, many = _linked(drawn, folder / "one", 1), _linked(drawn, folder / "many", FOLDER_IMAGES)
+        return [
+            *_one_image(run, exported, drawn[0]),
+            *_folder(run, exported, many),
+            *_start(run, exported, one),
+            *_memory(run, exported, many),
+        ]
+
+
+def main(
+    images: Annotated[int, typer.Option(min=FOLDER_IMAGES, help="How many images the longer run measures.")] = 10_000,
+) -> None:
+    """Prints the peak memory of `fetal-lm predict` over a short and a long folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run, exported = _model(folder)
+        drawn = _drawn(folder / "drawn")
+        for model in (run, exported):
+            for count in (FOLDER_IMAGES, images):
+                peak_mib = _peak_mib(_linked(drawn, folder / str(count), count), model)
+                typer.echo(f"{_engine(model)}, {count} images: {peak_mib:.0f} MiB")
+
+
+def _one_image(run: Path, exported: Path, image: Path) -> list[tuple[str, str]]:
+    """From an array to millimetres, beside the study's network, which is only its forward pass."""
+    array = cv2.imread(str(image), cv2.IMREAD_GRAYSCALE)
+    study = StackedHourglass(depth=4, channels=64, stride=1, in_channels=3).eval()
+    frame = torch.rand(1, 3, *SIZE_NET)
+
+    def with_(predictor: Predictor) -> Step:
+        return lambda: predictor.measure(array, mm_per_px=0.12)
+
+    def study_forward() -> object:
+        with torch.inference_mode():
+            return study(frame)
+
+    torch_s, onnx_s, study_s = in_turn(
+        [(with_(Predictor(run)), 1), (with_(Predictor(exported)), 1), (study_forward, 1)], repeats=20
+    )
+    return [
+        ("Predictor, one image from array to millimetres, torch, ms", f"{1000 * torch_s:.1f}"),
+        ("the same, onnxruntime, ms", f"{1000 * onnx_s:.1f}"),
+        ("the study's network, one forward pass (float32), ms", f"{1000 * study_s:.0f}"),
+    ]
+
+
+def _folder(run: Path, exported: Path, images: Path) -> list[tuple[str, str]]:
+    """A folder of PNG files, read, measured and written, without the start."""
+
+    def with_(model: Path, *, overlays: bool) -> Step:
+        def step() -> object:
+            with tempfile.TemporaryDirectory() as output, contextlib.redirect_stderr(io.StringIO()):
+                return predict(
+                    [str(images)], spacing="0.12", output=Path(output), model=model, overlays=overlays,
+                    console=Console(quiet=True),
+                )  # fmt: skip
+
+        return step
+
+    kinds = [(model, overlays) for overlays in (False, True) for model in (run, exported)]
+    seconds = in_turn([(with_(model, overlays=overlays), FOLDER_IMAGES) for model, overlays in kinds], repeats=3)
+    return [
+        (
+            f"a folder of PNG, images per second, {'each drawn' if overlays else 'not drawn'}, {_engine(model)}",
+            f"{1 / image_s:.0f}",
+        )
+        for (model, overlays), image_s in zip(kinds, seconds, strict=True)
+    ]
+
+
+def _start(run: Path, exported: Path, one: Path) -> list[tuple[str, str]]:
+    """The command as a user starts it, on one image, to its end."""
+    torch_s, onnx_s = in_turn([(lambda: _predict(one, run), 1), (lambda: _predict(one, exported), 1)], repeats=3)
+    return [
+        ("fetal-lm predict of one image, start to exit, torch, s", f"{torch_s:.1f}"),
+        ("the same, onnxruntime, s", f"{onnx_s:.1f}"),
+    ]
+
+
+def _memory(run: Path, exported: Path, images: Path) -> list[tuple[str, str]]:
+    return [
+        (f"peak memory over {FOLDER_IMAGES} images, {_engine(model)}, MiB", f"{_peak_mib(images, model):.0f}")
+        for model in (run, exported)
+    ]
+
+
+def _model(folder: Path) -> tuple[Path, Path]:
+    """A run of the default network, and its exported file."""
+    run, exported = folder / "run", folder / "model.onnx"
+    quiet = ["data.source.images=30", "trainer=smoke", "logger=csv", f"hydra.run.dir={run}", f"paths.cache={folder}"]
+    _run([sys.executable, str(ROOT / "run.py"), *quiet])
+    _run([*_fetal_lm(), "export", str(run), "--output", str(exported)])
+    return run, exported
+
+
+def _drawn(folder: Path) -> list[Path]:
+    folder.mkdir()
+    source = Phantom(seed=0, images=DRAWN)
+    for record in source.records():
+        cv2.imwrite(str(folder / record.image), source.read(record))
+    return sorted(folder.iterdir())
+
+
+def _linked(images: list[Path], folder: Path, count: int) -> Path:
+    """A folder of as many files, which are the same few images."""
+    if not folder.exists():
+        folder.mkdir()
+        for number in range(count):
+            os.link(images[number % len(images)], folder / f"{number:05d}.png")
+    return folder
+
+
+def _predict(images: Path, model: Path) -> None:
+    with tempfile.TemporaryDirectory() as output:
+        _run(_command(images, model, output))
+
+
+def _peak_mib(images: Path, model: Path) -> float:
+    with tempfile.TemporaryDirectory() as output:
+        return int(_run([sys.executable, "-c", PEAK, *_command(images, model, output)])) / 1024
+
+
+def _command(images: Path, model: Path, output: str) -> list[str]:
+    options = ["--spacing", "0.12", "--model", str(model), "--output", output]
+    return [*_fetal_lm(), "predict", str(images), *options]
+
+
+def _engine(model: Path) -> str:
+    return "onnxruntime" if model.suffix == ".onnx" else "torch"
+
+
+def _fetal_lm() -> list[str]:
+    return [str(Path(sys.executable).with_name("fetal-lm"))]
+
+
+def _run(command: list[str]) -> str:
+    """Runs a command to its end and returns what it printed.
+
+    Raises:
+        CalledProcessError: it failed; what it complained of is shown.
+    """
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.stderr.write(ended.stderr)
+    ended.check_returncode()
+    return ended.stdout
+
+
+if __name__ == "__main__":
+    typer.run(main)
