@@ -24,6 +24,7 @@ from timing import Step, in_turn
 
 from fetal_lm import Predictor
 from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.data.images import read_grey
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 from fetal_lm.predict.command import predict
 
@@ -72,7 +73,7 @@ def main(
 
 def _one_image(run: Path, exported: Path, image: Path) -> list[tuple[str, str]]:
     """From an array to millimetres, beside the study's network, which is only its forward pass."""
-    array = cv2.imread(str(image), cv2.IMREAD_GRAYSCALE)
+    array = read_grey(image)
     study = StackedHourglass(depth=4, channels=64, stride=1, in_channels=3).eval()
     frame = torch.rand(1, 3, *SIZE_NET)
 
