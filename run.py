@@ -1,6 +1,6 @@
 """The experiment command: `python run.py --help`."""
 
-from fetal_lm.train import main
+from fetal_lm.start import main
 
 if __name__ == "__main__":
     main()

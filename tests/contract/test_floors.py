@@ -25,14 +25,14 @@ FLOORS = (
     {"codecs", "networks", "losses", "metrics"},
     {"data", "hypotheses", "report", "audit", "callbacks", "job", "resume", "sweep", "board", "tracking", "search"},
     {"measure"},
-    {"train", "trained", "evaluate", "predict", "export", "cli"},
+    {"train", "start", "trained", "evaluate", "predict", "export", "cli"},
 )
 ALLOWED = {
     # What only these rooms may import.
     "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks", "search"},
     "torchmetrics": {"metrics", "hypotheses"},
-    "hydra": {"train", "trained", "sweep", "search"},
-    "omegaconf": {"configuration", "train", "trained", "resume", "sweep", "data", "search"},
+    "hydra": {"train", "start", "trained", "sweep", "search"},
+    "omegaconf": {"configuration", "train", "start", "trained", "resume", "sweep", "data", "search"},
     "albumentations": {"data"},
     "wandb": {"tracking", "board"},
     "wandb_workspaces": {"board"},
@@ -52,6 +52,7 @@ ALLOWED = {
         "predict",
         "export",
         "train",
+        "start",
         "checkpoints",
         "callbacks",
         "precision",

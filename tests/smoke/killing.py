@@ -17,7 +17,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from fetal_lm import train
+from fetal_lm.start import CONF
+from fetal_lm.start import main as run_py
 
 KILLS = 20
 SWEEP = (
@@ -38,7 +39,7 @@ def start(folder: Path) -> int:
         for stream in (1, 2):
             os.dup2(log, stream)
         sys.argv[1:] = [*SWEEP, f"paths.cache={folder.parent / 'cache'}", f"hydra.sweep.dir={folder}"]
-        train.main()
+        run_py()
     except SystemExit as stop:
         code = stop.code
     except BaseException:
@@ -66,7 +67,7 @@ def states(folder: Path) -> list[str]:
 def main() -> None:
     folder = Path(sys.argv[1])
     # What Hydra finds out once a process: its plugins and its grammar.
-    with initialize_config_dir(str(train.CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         compose("config", SWEEP[2:])
     seconds = run(folder / "undisturbed")
     moments = random.Random(0)
