@@ -1,5 +1,7 @@
 """Times that the project promises, measured in one run on this machine: `make bench`.
 
+    python experiments/bench/bench.py measuring sweeping        some parts alone
+
 Prints and writes outputs/bench.md. Each figure is a median; what is compared is run in turn, so that both see the same
 machine; a sweep is run once. The study's step is its configuration on this project's layers: full resolution, 64
 channels, depth 4, three input channels, float32, batch of 8, targets drawn one by one as blurred discs.
@@ -7,11 +9,14 @@ channels, depth 4, three input channels, float32, batch of 8, targets drawn one 
 
 from __future__ import annotations
 
+from enum import StrEnum, auto
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
+import typer
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from measuring import measuring
@@ -38,15 +43,32 @@ STUDY_BATCH = 8
 LOADED_IMAGES = 96
 
 
-def main() -> None:
-    """Runs every measurement and writes the table."""
+class Part(StrEnum):
+    """What can be measured alone."""
+
+    training = auto()
+    forward = auto()
+    loader = auto()
+    codec = auto()
+    measuring = auto()
+    sweeping = auto()
+
+
+def main(
+    parts: Annotated[list[Part] | None, typer.Argument(help="What to measure; without any, all of it.")] = None,
+) -> None:
+    """Runs the measurements and writes the table."""
     torch.manual_seed(0)
     rows: list[tuple[str, str]] = []
-    measurements = (_training_steps, _forward, _loader, _codec, measuring, sweeping)
+    measurements = {
+        Part.training: _training_steps, Part.forward: _forward, Part.loader: _loader, Part.codec: _codec,
+        Part.measuring: measuring, Part.sweeping: sweeping,
+    }  # fmt: skip
+    chosen = parts or list(Part)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("measuring", total=len(measurements))
-        for measure in measurements:
-            rows += measure()
+        task = progress.add_task("measuring", total=len(chosen))
+        for part in chosen:
+            rows += measurements[part]()
             progress.advance(task)
     threads = torch.get_num_threads()
     lines = [
@@ -201,4 +223,4 @@ def _config() -> DictConfig:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
