@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, cast
 
 import pytorch_lightning as pl
@@ -33,10 +34,12 @@ class Reading(NamedTuple):
     Attributes:
         heatmaps: non-negative, for the branch `heatmap`.
         regressed: landmarks in network pixels by further branch.
+        areas: further maps by name, of no landmark in particular.
     """
 
     heatmaps: Float[Tensor, "B 4 h w"]
-    regressed: dict[str, Float[Tensor, "B 4 2"]]
+    regressed: Mapping[str, Float[Tensor, "B 4 2"]] = MappingProxyType({})
+    areas: Mapping[str, Float[Tensor, "B h w"]] = MappingProxyType({})
 
 
 class Views(NamedTuple):
@@ -45,10 +48,12 @@ class Views(NamedTuple):
     Attributes:
         heatmaps: as in `Reading`, for each view.
         regressed: as in `Reading`, for each view.
+        areas: as in `Reading`, for each view.
     """
 
     heatmaps: Float[Tensor, "V B 4 h w"]
     regressed: dict[str, Float[Tensor, "V B 4 2"]]
+    areas: dict[str, Float[Tensor, "V B h w"]]
 
 
 class Prediction(NamedTuple):
@@ -132,7 +137,7 @@ class Hypothesis(pl.LightningModule, ABC):
     def read(self, image: Float[Tensor, "B 1 H W"]) -> Reading:
         """What one forward pass found; here the maps of the last stage."""
         maps, _ = self.network(image)
-        return Reading(self.heatmaps(maps), {})
+        return Reading(self.heatmaps(maps))
 
     def heatmaps(self, maps: Float[Tensor, "B S 4 h w"]) -> Float[Tensor, "B 4 h w"]:
         """Non-negative heatmaps of the last stage."""
@@ -151,21 +156,32 @@ class Hypothesis(pl.LightningModule, ABC):
         """What was found in the image, and with `flips` in its mirror images, in the image's own frame."""
         if not flips:
             reading = self.read(image)
-            return Views(
-                reading.heatmaps.unsqueeze(0), {name: points.unsqueeze(0) for name, points in reading.regressed.items()}
+            regressed, areas = (
+                {name: one.unsqueeze(0) for name, one in found.items()} for found in (reading.regressed, reading.areas)
             )
+            return Views(reading.heatmaps.unsqueeze(0), regressed, areas)
         reading = self.read(mirror.images(image))
-        regressed = {name: mirror.points_back(points, self.size_net) for name, points in reading.regressed.items()}
-        return Views(mirror.maps_back(reading.heatmaps), regressed)
+        return Views(
+            mirror.maps_back(reading.heatmaps),
+            {name: mirror.points_back(points, self.size_net) for name, points in reading.regressed.items()},
+            {name: mirror.areas_back(area) for name, area in reading.areas.items()},
+        )
 
     def located(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
         """The points of views, as `points` returns them."""
-        regressed = {name: mirror.mean_head(points_net) for name, points_net in views.regressed.items()}
-        found = {"heatmap": self.codec.decode_views(views.heatmaps, stride=self.network.stride)} | regressed
-        if not self._canonical:
-            return found
-        # What a network calls an end is not part of what it found: names are made canonical, as the labels' are.
-        return {branch: landmarks.canonical_order(points_net) for branch, points_net in found.items()}
+        found = self.decode(views)
+        if self._canonical:
+            # What a network calls an end is not part of what it found: names are made canonical, as the labels' are.
+            found = {name: landmarks.canonical_order(points_net) for name, points_net in found.items()}
+        return {branch: found[branch] for branch in self.branches}
+
+    def decode(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """Landmarks of every branch: pooled heatmaps are decoded, regressed landmarks averaged.
+
+        A branch that reads `areas` overrides this.
+        """
+        found = {name: mirror.mean_head(points_net) for name, points_net in views.regressed.items()}
+        return found | {"heatmap": self.codec.decode_views(views.heatmaps, stride=self.network.stride)}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Logs every loss under `train/`."""

@@ -39,6 +39,12 @@ def maps_back(maps: Float[Tensor, "VB 4 h w"]) -> Float[Tensor, "V B 4 h w"]:
     )
 
 
+def areas_back(areas: Float[Tensor, "VB h w"]) -> Float[Tensor, "V B h w"]:
+    """Maps of `images` that are of no landmark in particular, in the frame of the images."""
+    views = areas.unflatten(0, (VIEWS, -1))
+    return torch.stack([view.flip(reversed_) for view, (reversed_, _) in zip(views, _FLIPS, strict=True)])
+
+
 def points_back(points_net: Float[Tensor, "VB 4 2"], size_net: tuple[int, int]) -> Float[Tensor, "V B 4 2"]:
     """Landmarks in `images`, in pixels of (H, W), in the frame and with the names of the images."""
     far = points_net.new_tensor([size_net[1], size_net[0]]) - 1

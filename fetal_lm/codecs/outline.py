@@ -1,0 +1,186 @@
+"""The skull's outline: landmarks -> the inside of their ellipse as a map, and such a map -> the ellipse -> landmarks.
+
+Along the skull an end of a diameter is hard to place, because the skull looks the same a little farther on; across it
+the edge is sharp, and sharp everywhere. A map of the head's inside takes its edge from all the way round.
+
+An ellipse is its centre c and a matrix A: c + A (cos t, sin t). The columns of A are half of two conjugate diameters,
+and stay conjugate under every affine map, so that nothing here has to know how a frame was squashed. Any rotation R
+gives the same ellipse as A R; which two conjugate diameters the OFD and the BPD are is read off the heatmaps.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fetal_lm.geometry import Size
+
+RAYS: Final = 64
+
+WINDOWS: Final = (0.6, 0.4, 0.3, 0.3)
+"""How far inside and outside of the ellipse so far its edge is looked for, one pass after the other: a share of the
+radius. What lies farther off (another bright arc, a hole in the middle) does not count."""
+
+SAMPLES: Final = 49
+"""On every ray, across the window: about one each half pixel of a heatmap of 64 x 64."""
+
+EDGE: Final = 0.5
+"""A pixel belongs to the head from here on."""
+
+
+class Ellipse(NamedTuple):
+    """`centre` + `axes` (cos t, sin t), in pixels of a map; `axes` has a positive determinant."""
+
+    centre: Float[Tensor, "*n 2"]
+    axes: Float[Tensor, "*n 2 2"]
+
+
+def encode(points_net: Float[Tensor, "*n 4 2"], *, size_net: Size, stride: int) -> Float[Tensor, "*n h w"]:
+    """The share of each map pixel that the head covers, 0 to 1; 0 everywhere if the four landmarks span no ellipse.
+
+    The edge is taken as straight within a pixel and as crossing it along a side.
+
+    Args:
+        points_net: in the order of `landmarks.NAMES`, network pixels, also outside the frame.
+        size_net: (H, W) of the network's input.
+        stride: network pixels per map pixel.
+
+    Example:
+        >>> head = torch.tensor([[11.5, 15.5], [51.5, 15.5], [31.5, 5.5], [31.5, 25.5]])
+        >>> covered = encode(head, size_net=(32, 64), stride=2).sum() * 4
+        >>> round(covered.item()), round(math.pi * 20 * 10)
+        (628, 628)
+    """
+    height, width = size_net
+    points = (points_net.float() + 0.5) / stride - 0.5
+    centre, axes = points.mean(-2).nan_to_num(nan=0.0), spanned(points)
+    columns = torch.arange(width // stride, device=points.device)
+    rows = torch.arange(height // stride, device=points.device)
+    x = columns - centre[..., 0, None, None]
+    y = rows[:, None] - centre[..., 1, None, None]
+    (a, b), (c, d) = (axes[..., row, :, None, None].unbind(-3) for row in (0, 1))
+    determinant = a * d - b * c
+    spans = determinant.abs() > torch.finfo(torch.float32).eps
+    determinant = determinant.where(spans, 1.0)
+    u, v = (d * x - b * y) / determinant, (a * y - c * x) / determinant
+    radius = torch.sqrt(u * u + v * v)
+    # The gradient of the radius in pixels: how much of a radius one pixel is, across the edge.
+    slope_x, slope_y = (d * u - c * v) / determinant, (a * v - b * u) / determinant
+    slope = torch.sqrt(slope_x * slope_x + slope_y * slope_y) / radius.clamp_min(torch.finfo(torch.float32).tiny)
+    inside = ((1 - radius) / slope.clamp_min(torch.finfo(torch.float32).tiny) + 0.5).clamp(0, 1)
+    return inside.where(spans, 0.0)
+
+
+def spanned(points: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n 2 2"]:
+    """Half of the OFD and half of the BPD as the columns of a matrix; its determinant is 0 where they span nothing."""
+    ofd, bpd = points[..., 1, :] - points[..., 0, :], points[..., 3, :] - points[..., 2, :]
+    return (torch.stack([ofd, bpd], dim=-1) / 2).nan_to_num(nan=0.0)
+
+
+def fit(inside: Float[Tensor, "*n h w"]) -> Ellipse:
+    """The ellipse of a map of the head's inside; all NaN where the map has nothing that stands out.
+
+    It begins with the ellipse that has the map's first and second moments. Then, pass by pass, rays from its centre
+    measure how far the head reaches, and the ellipse follows the slowest waves of that distance: to first order the
+    scale (constant), the centre (one wave a turn) and the shape (two). A ray along which the head leaves the frame says
+    nothing. Each pass is a Gauss-Newton step for the sum of squared distances in units of the radius.
+
+    Args:
+        inside: 0 to 1.
+    """
+    inside = inside.float()
+    centre, axes, found = _moments(inside)
+    angles = torch.arange(RAYS, device=inside.device) * (2 * math.pi / RAYS)
+    around = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    for window in WINDOWS:
+        farther = _reach(inside, Ellipse(centre, axes), around, window) - 1
+        scale = farther.mean(-1)
+        shift = 2 * (farther.unsqueeze(-1) * around).mean(-2)
+        wave = 2 * (farther.unsqueeze(-1) * torch.stack([(2 * angles).cos(), (2 * angles).sin()], dim=-1)).mean(-2)
+        centre = centre + (axes @ shift.unsqueeze(-1)).squeeze(-1)
+        stretch = torch.stack([1 + scale + wave[..., 0], wave[..., 1], wave[..., 1], 1 + scale - wave[..., 0]], dim=-1)
+        axes = axes @ stretch.unflatten(-1, (2, 2))
+    return Ellipse(
+        centre.masked_fill(~found.unsqueeze(-1), torch.nan), axes.masked_fill(~found[..., None, None], torch.nan)
+    )
+
+
+def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n 4 2"]:
+    """The ends of the two conjugate diameters that are nearest to a guide's, named as the guide names them.
+
+    Nearest is a least-squares rotation in the frame where the ellipse is the unit circle. Either diameter of the guide
+    may be NaN; where both are, so is the result.
+
+    Args:
+        ellipse: in pixels of a map.
+        guide: four landmarks in the same pixels, as found in the heatmaps.
+
+    Example:
+        >>> ellipse = Ellipse(torch.tensor([5.0, 4.0]), torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
+        >>> found = landmarks_on(ellipse, torch.tensor([[1.0, 4.2], [9.0, 3.8], [5.1, 1.0], [4.9, 7.0]]))
+        >>> found.round(decimals=1).tolist()
+        [[2.0, 4.1], [8.0, 3.9], [5.1, 2.0], [4.9, 6.0]]
+    """
+    (a, b), (c, d) = (ellipse.axes[..., row, :].unbind(-1) for row in (0, 1))
+    adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
+    # Up to the determinant, which does not turn: half of the guide's diameters where the ellipse is a circle.
+    ofd, bpd = (adjugate @ spanned(guide)).unbind(-1)
+    missing = guide.isnan().any(-1).unflatten(-1, (2, 2)).any(-1)
+    handed = (ofd[..., 0] * bpd[..., 1] - ofd[..., 1] * bpd[..., 0]).unsqueeze(-1)
+    handed = torch.where(handed < 0, -1.0, 1.0)
+    along = ofd.masked_fill(missing[..., :1], 0.0) - handed * _quarter(bpd.masked_fill(missing[..., 1:], 0.0))
+    along = along / torch.linalg.vector_norm(along, dim=-1, keepdim=True)
+    ends = torch.stack([-along, along, -handed * _quarter(along), handed * _quarter(along)], dim=-2)
+    return ellipse.centre.unsqueeze(-2) + ends @ ellipse.axes.transpose(-1, -2)
+
+
+def _quarter(vector: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+    """Turned by 90 degrees from x towards y."""
+    return torch.stack([-vector[..., 1], vector[..., 0]], dim=-1)
+
+
+def _moments(inside: Float[Tensor, "*n h w"]) -> tuple[Tensor, Tensor, Bool[Tensor, "*n"]]:
+    """Centre and axes of the ellipse with the same first and second moments: a filled one has A A' / 4."""
+    height, width = inside.shape[-2:]
+    highest = inside.amax((-2, -1), keepdim=True)
+    weights = (inside - EDGE * highest).clamp_min(0)
+    mass = weights.sum((-2, -1))
+    found = torch.isfinite(mass) & (mass > 0)
+    weights = (weights / mass.where(found, 1.0)[..., None, None]).where(found[..., None, None], 1 / (height * width))
+    x = torch.arange(width, device=inside.device, dtype=inside.dtype)
+    y = torch.arange(height, device=inside.device, dtype=inside.dtype)
+    across, down = weights.sum(-2), weights.sum(-1)
+    centre = torch.stack([(across * x).sum(-1), (down * y).sum(-1)], dim=-1)
+    dx, dy = x - centre[..., :1], y - centre[..., 1:]
+    # A pixel is not a point: its own second moment keeps one pixel alone from being an ellipse of no width.
+    xx, yy = (across * dx * dx).sum(-1) + 1 / 12, (down * dy * dy).sum(-1) + 1 / 12
+    xy = ((weights * dx.unsqueeze(-2)).sum(-1) * dy).sum(-1)
+    left = xx.sqrt()
+    right = (yy - xy * xy / xx).clamp_min(1 / 12).sqrt()
+    axes = 2 * torch.stack([left, torch.zeros_like(left), xy / left, right], dim=-1).unflatten(-1, (2, 2))
+    return centre, axes, found
+
+
+def _reach(
+    inside: Float[Tensor, "*n h w"], ellipse: Ellipse, around: Float[Tensor, "rays 2"], window: float
+) -> Float[Tensor, "*n rays"]:
+    """How far the head reaches along each ray, in radii of the ellipse; 1 where that cannot be told."""
+    height, width = inside.shape[-2:]
+    radii = torch.linspace(1 - window, 1 + window, SAMPLES, device=inside.device)
+    places = ellipse.centre[..., None, None, :] + torch.einsum(
+        "...ij,rj,s->...rsi", ellipse.axes, around, radii
+    )  # [*n, rays, samples, 2]
+    size = places.new_tensor([width, height])
+    grid = ((places + 0.5) / size * 2 - 1).reshape(-1, len(around), SAMPLES, 2)
+    along = torch.nn.functional.grid_sample(
+        inside.reshape(-1, 1, height, width), grid, padding_mode="border", align_corners=False
+    ).reshape(places.shape[:-1])
+    in_frame = ((places >= -0.5) & (places <= size - 0.5)).all(-1)
+    leaves = (~in_frame & (along > EDGE)).any(-1)
+    # By area, which a blurred edge keeps: the distance at which half of the head is left would come out too short.
+    area = torch.trapezoid(along * in_frame * radii, radii, dim=-1)
+    return ((1 - window) ** 2 + 2 * area).sqrt().masked_fill(leaves, 1.0)

@@ -1,0 +1,65 @@
+"""H1 with a fifth map, of the head's inside, and the landmarks read off the ellipse that fits it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from fetal_lm import landmarks
+from fetal_lm.codecs import outline
+from fetal_lm.data.batch import Batch
+from fetal_lm.hypotheses.base import Hypothesis, Reading, Views
+
+
+class OutlineHourglass(Hypothesis):
+    """Heatmap loss + `outline_weight` x cross-entropy of the inside; both branches are evaluated, the outline selects.
+
+    Nothing is labelled that H1 does not have: the ellipse is the one through the four landmarks.
+
+    Args:
+        outline_weight: weight of the inside's cross-entropy (mean over pixels, nats) in the joint loss.
+        **shared: what `Hypothesis` takes; the network has one map more than there are landmarks.
+
+    Raises:
+        ValueError: the network has another number of maps or of stacks.
+    """
+
+    label = "H1 outline"
+    branches = ("outline", "heatmap")
+
+    def __init__(self, *, outline_weight: float, **shared: Any) -> None:
+        super().__init__(**shared)
+        maps = self.network.heads[0].out_channels
+        if maps != landmarks.COUNT + 1 or self.network.stacks != 1:
+            raise ValueError(
+                f"an outline hourglass has 1 stack of {landmarks.COUNT + 1} maps, not {self.network.stacks} of {maps}"
+            )
+        self.outline_weight = outline_weight
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The joint loss, and `heatmap` and `outline` on their own."""
+        maps, _ = self.network(batch.image)
+        visible = self.visible(batch)
+        heatmap = self.heatmap_loss(maps[:, :, : landmarks.COUNT], self.encode(batch), visible)
+        inside = outline.encode(batch.points_net, size_net=self.size_net, stride=self.network.stride)
+        per_image = binary_cross_entropy_with_logits(maps[:, -1, landmarks.COUNT].float(), inside, reduction="none")
+        # Of a head that the frame cuts the ellipse is not known well enough to teach it.
+        whole = visible.all(-1).float()
+        edge = (per_image.mean((-2, -1)) * whole).sum() / whole.sum().clamp_min(1)
+        return {"loss": heatmap + self.outline_weight * edge, "heatmap": heatmap, "outline": edge}
+
+    def read(self, image: Float[Tensor, "B 1 H W"]) -> Reading:
+        """Heatmaps, and the probability of each pixel to lie in the head."""
+        maps, _ = self.network(image)
+        inside = maps[:, -1, landmarks.COUNT].float().sigmoid()
+        return Reading(self.heatmaps(maps[:, :, : landmarks.COUNT]), areas={"inside": inside})
+
+    def decode(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """The heatmaps' landmarks, and those that they guide to on the ellipse of the views' mean inside."""
+        found, stride = super().decode(views), self.network.stride
+        guide = (found["heatmap"] + 0.5) / stride - 0.5
+        on_ellipse = outline.landmarks_on(outline.fit(views.areas["inside"].mean(0)), guide)
+        return found | {"outline": (on_ellipse + 0.5) * stride - 0.5}

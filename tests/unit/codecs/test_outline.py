@@ -1,0 +1,125 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fetal_lm import landmarks
+from fetal_lm.codecs import outline
+
+SIZE_NET = (192, 256)  # Not square: a swapped x and y must fail.
+
+
+def heads(count: int, *, off_centre: float = 16.0, seed: int = 0) -> torch.Tensor:
+    """Ellipses of all directions, then squashed, so that their diameters are conjugate but not at right angles."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float, *size: int) -> torch.Tensor:
+        return low + (high - low) * torch.rand(count, *size, generator=generator)
+
+    ofd, turn = uniform(45, 60), uniform(0, math.pi)
+    bpd = ofd * uniform(0.7, 0.9)
+    along = torch.stack([turn.cos(), turn.sin()], dim=-1) * ofd[:, None]
+    across = torch.stack([-turn.sin(), turn.cos()], dim=-1) * bpd[:, None]
+    ends = torch.stack([-along, along, -across, across], dim=1) * torch.tensor([1.25, 0.9])
+    centre = torch.tensor([SIZE_NET[1], SIZE_NET[0]]) / 2 + uniform(-off_centre, off_centre, 2)
+    return landmarks.canonical_order(ends + centre[:, None])
+
+
+def decode(inside: torch.Tensor, guide_net: torch.Tensor, stride: int) -> torch.Tensor:
+    found = outline.landmarks_on(outline.fit(inside), (guide_net + 0.5) / stride - 0.5)
+    return (found + 0.5) * stride - 0.5
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_round_trip_is_exact_and_unbiased(stride):
+    truth = heads(64)
+    error = decode(outline.encode(truth, size_net=SIZE_NET, stride=stride), truth, stride) - truth
+    assert error.norm(dim=-1).max() <= 0.25
+    assert error.mean(dim=0).abs().max() <= 0.05  # Half a thousandth of a radius
+
+
+def test_the_map_holds_the_share_of_each_pixel_that_is_inside():
+    truth, stride, fine = heads(3), 4, 16
+    inside = outline.encode(truth, size_net=SIZE_NET, stride=stride)
+    step = stride / fine
+    x, y = (torch.arange(size * fine // stride) * step + step / 2 - 0.5 for size in SIZE_NET[::-1])
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    for head, found in zip(truth, inside, strict=True):
+        half = torch.stack([head[1] - head[0], head[3] - head[2]], dim=-1) / 2
+        covered = (torch.linalg.inv(half) @ (places - head.mean(0)).unsqueeze(-1)).squeeze(-1).norm(dim=-1) <= 1
+        share = torch.nn.functional.avg_pool2d(covered[None, None].float(), fine)[0, 0]
+        # A slanting edge is taken as one along a side, which is off by an eighth of a pixel at most.
+        assert (found - share).abs().max() <= 0.14
+        assert abs((found - share).sum() / share.sum()) <= 1e-3
+
+
+def test_an_uncertain_edge_and_what_lies_far_off_do_not_move_it():
+    truth, stride = heads(32), 4
+    inside = outline.encode(truth, size_net=SIZE_NET, stride=stride)
+    blurred = torch.nn.functional.avg_pool2d(inside.unsqueeze(1), 5, stride=1, padding=2).squeeze(1)
+    blurred[:, :4, :4] = 1.0
+    middle = (((truth.mean(1) + 0.5) / stride).long()).tolist()
+    for head, (x, y) in zip(blurred, middle, strict=True):
+        head[y - 2 : y + 3, x - 2 : x + 3] = 0.0
+    error = (decode(blurred, truth, stride) - truth).norm(dim=-1)
+    assert error.max() <= 1.0
+
+
+def test_a_head_that_the_frame_cuts_is_completed():
+    truth, stride = heads(64, off_centre=2.0), 4
+    truth = truth + torch.tensor([70.0, 0.0])
+    cut = (truth[..., 0] > SIZE_NET[1] - 0.5).any(-1)
+    assert cut.sum() > 10
+    error = (decode(outline.encode(truth, size_net=SIZE_NET, stride=stride), truth, stride) - truth).norm(dim=-1)
+    # A fifth of the head is outside; what the moments make of the rest alone is off by some 15 px.
+    assert error[cut].median() <= 3.0
+
+
+def test_names_and_direction_come_from_the_guide():
+    truth = heads(32)
+    ellipse = outline.fit(outline.encode(truth, size_net=SIZE_NET, stride=2))
+    guide = (truth + 0.5) / 2 - 0.5
+    for order in (landmarks.HALF_TURN, landmarks.HORIZONTAL_FLIP, landmarks.VERTICAL_FLIP, (2, 3, 0, 1)):
+        found = outline.landmarks_on(ellipse, guide[:, list(order)])
+        assert (found - guide[:, list(order)]).norm(dim=-1).max() <= 0.25
+
+
+def test_one_diameter_is_guide_enough_and_none_is_not():
+    truth = heads(8)
+    ellipse = outline.fit(outline.encode(truth, size_net=SIZE_NET, stride=2))
+    guide = (truth + 0.5) / 2 - 0.5
+    for lost in (0, 3):
+        found = outline.landmarks_on(ellipse, guide.index_fill(1, torch.tensor([lost]), torch.nan))
+        assert (landmarks.canonical_order(found) - guide).norm(dim=-1).max() <= 0.25
+    assert outline.landmarks_on(ellipse, torch.full_like(guide, torch.nan)).isnan().all()
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[10.0, 10.0], [50.0, 10.0], [10.0, 10.0], [50.0, 10.0]],
+        [[30.0, 10.0], [30.0, 10.0], [30.0, 0.0], [30.0, 20.0]],
+        [[np.nan, np.nan], [50.0, 10.0], [30.0, 0.0], [30.0, 20.0]],
+    ],
+)
+def test_landmarks_that_span_no_ellipse_have_no_inside(points):
+    assert outline.encode(torch.tensor(points), size_net=SIZE_NET, stride=4).eq(0).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, torch.nan])
+def test_a_map_where_nothing_stands_out_has_no_ellipse(value):
+    ellipse = outline.fit(torch.full((48, 64), value))
+    if value == 1.0:  # A head that fills the frame: no edge is seen, the moments stand.
+        assert ellipse.centre.tolist() == pytest.approx([31.5, 23.5])
+    else:
+        assert ellipse.centre.isnan().all()
+        assert ellipse.axes.isnan().all()
+
+
+def test_one_bright_pixel_is_a_small_ellipse_and_not_an_error():
+    inside = torch.zeros(48, 64)
+    inside[10, 20] = 1.0
+    ellipse = outline.fit(inside)
+    assert (ellipse.centre - torch.tensor([20.0, 10.0])).abs().max() <= 0.01
+    assert ellipse.axes.isfinite().all()
