@@ -212,6 +212,7 @@ def build_model(cfg: DictConfig) -> Hypothesis:
         monitor=cfg.monitor,
         size_net=cfg.image_size,
         canonical=cfg.data.order == "canonical",
+        isotropic=cfg.data.fit == "letterbox",
         test_flips=cfg.test_flips,
         _convert_="all",
     )

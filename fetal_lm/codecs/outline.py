@@ -33,7 +33,7 @@ EDGE: Final = 0.5
 
 
 class Ellipse(NamedTuple):
-    """`centre` + `axes` (cos t, sin t), in pixels of a map; `axes` has a positive determinant."""
+    """`centre` + `axes` (cos t, sin t), in pixels of a map."""
 
     centre: Float[Tensor, "*n 2"]
     axes: Float[Tensor, "*n 2 2"]
@@ -52,12 +52,12 @@ def encode(points_net: Float[Tensor, "*n 4 2"], *, size_net: Size, stride: int) 
     Example:
         >>> head = torch.tensor([[11.5, 15.5], [51.5, 15.5], [31.5, 5.5], [31.5, 25.5]])
         >>> covered = encode(head, size_net=(32, 64), stride=2).sum() * 4
-        >>> round(covered.item()), round(math.pi * 20 * 10)
-        (628, 628)
+        >>> round(covered.item() / (math.pi * 20 * 10), 2)
+        1.0
     """
     height, width = size_net
     points = (points_net.float() + 0.5) / stride - 0.5
-    centre, axes = points.mean(-2).nan_to_num(nan=0.0), spanned(points)
+    centre, axes = through(points)
     columns = torch.arange(width // stride, device=points.device)
     rows = torch.arange(height // stride, device=points.device)
     x = columns - centre[..., 0, None, None]
@@ -73,6 +73,11 @@ def encode(points_net: Float[Tensor, "*n 4 2"], *, size_net: Size, stride: int) 
     slope = torch.sqrt(slope_x * slope_x + slope_y * slope_y) / radius.clamp_min(torch.finfo(torch.float32).tiny)
     inside = ((1 - radius) / slope.clamp_min(torch.finfo(torch.float32).tiny) + 0.5).clamp(0, 1)
     return inside.where(spans, 0.0)
+
+
+def through(points: Float[Tensor, "*n 4 2"]) -> Ellipse:
+    """The ellipse whose conjugate diameters four landmarks are; of determinant 0 where they span none, never NaN."""
+    return Ellipse(points.mean(-2).nan_to_num(nan=0.0), spanned(points))
 
 
 def spanned(points: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n 2 2"]:
@@ -94,36 +99,58 @@ def fit(inside: Float[Tensor, "*n h w"]) -> Ellipse:
     """
     inside = inside.float()
     centre, axes, found = _moments(inside)
-    angles = torch.arange(RAYS, device=inside.device) * (2 * math.pi / RAYS)
-    around = torch.stack([angles.cos(), angles.sin()], dim=-1)
     for window in WINDOWS:
-        farther = _reach(inside, Ellipse(centre, axes), around, window) - 1
-        scale = farther.mean(-1)
-        shift = 2 * (farther.unsqueeze(-1) * around).mean(-2)
-        wave = 2 * (farther.unsqueeze(-1) * torch.stack([(2 * angles).cos(), (2 * angles).sin()], dim=-1)).mean(-2)
-        centre = centre + (axes @ shift.unsqueeze(-1)).squeeze(-1)
-        stretch = torch.stack([1 + scale + wave[..., 0], wave[..., 1], wave[..., 1], 1 + scale - wave[..., 0]], dim=-1)
+        off = residual(inside, Ellipse(centre, axes), window)
+        stretch = torch.stack(
+            [1 + off[..., 0] + off[..., 3], off[..., 4], off[..., 4], 1 + off[..., 0] - off[..., 3]], -1
+        )
+        centre = centre + (axes @ off[..., 1:3].unsqueeze(-1)).squeeze(-1)
         axes = axes @ stretch.unflatten(-1, (2, 2))
     return Ellipse(
         centre.masked_fill(~found.unsqueeze(-1), torch.nan), axes.masked_fill(~found[..., None, None], torch.nan)
     )
 
 
-def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n 4 2"]:
-    """The ends of the two conjugate diameters that are nearest to a guide's, named as the guide names them.
+def residual(inside: Float[Tensor, "*n h w"], ellipse: Ellipse, window: float) -> Float[Tensor, "*n 5"]:
+    """By how much the head reaches beyond an ellipse: mean, then cosine and sine of one and of two waves a turn.
 
-    Nearest is a least-squares rotation in the frame where the ellipse is the unit circle. Either diameter of the guide
-    may be NaN; where both are, so is the result.
+    In units of the radius, and to first order how much larger, farther along the axes, and longer along them the head
+    is. Differentiable in the map.
+
+    Args:
+        inside: 0 to 1.
+        ellipse: in pixels of the map.
+        window: how far from the ellipse the head's edge is looked for, as a share of the radius.
+    """
+    angles = torch.arange(RAYS, device=inside.device) * (2 * math.pi / RAYS)
+    around = torch.stack([angles.cos(), angles.sin()], dim=-1)
+    waves = torch.cat([around, torch.stack([(2 * angles).cos(), (2 * angles).sin()], dim=-1)], dim=-1)
+    farther = _reach(inside.float(), ellipse, around, window) - 1
+    return torch.cat([farther.mean(-1, keepdim=True), 2 * farther @ waves / RAYS], dim=-1)
+
+
+def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic: bool) -> Float[Tensor, "*n 4 2"]:
+    """The ends of two conjugate diameters, named as the landmarks of a guide name those that are nearest.
+
+    In an isotropic frame these are the ellipse's axes: the only conjugate diameters at right angles. In a squashed one
+    they are those nearest to the guide's, which is a least-squares rotation where the ellipse is a circle. Either
+    diameter of the guide may be NaN; where both are, so is the result.
 
     Args:
         ellipse: in pixels of a map.
         guide: four landmarks in the same pixels, as found in the heatmaps.
+        isotropic: whether a millimetre is as many pixels across as down.
 
     Example:
         >>> ellipse = Ellipse(torch.tensor([5.0, 4.0]), torch.tensor([[3.0, 0.0], [0.0, 2.0]]))
-        >>> found = landmarks_on(ellipse, torch.tensor([[1.0, 4.2], [9.0, 3.8], [5.1, 1.0], [4.9, 7.0]]))
-        >>> found.round(decimals=1).tolist()
-        [[2.0, 4.1], [8.0, 3.9], [5.1, 2.0], [4.9, 6.0]]
+        >>> guide = torch.tensor([[1.0, 4.2], [9.0, 3.8], [5.1, 1.0], [4.9, 7.0]])
+        >>> landmarks_on(ellipse, guide, isotropic=False).round(decimals=1)
+        tensor([[2.0000, 4.0000],
+                [8.0000, 4.0000],
+                [4.9000, 2.0000],
+                [5.1000, 6.0000]])
+        >>> landmarks_on(ellipse, guide, isotropic=True).tolist()
+        [[2.0, 4.0], [8.0, 4.0], [5.0, 2.0], [5.0, 6.0]]
     """
     (a, b), (c, d) = (ellipse.axes[..., row, :].unbind(-1) for row in (0, 1))
     adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
@@ -134,8 +161,20 @@ def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"]) -> Float[Tens
     handed = torch.where(handed < 0, -1.0, 1.0)
     along = ofd.masked_fill(missing[..., :1], 0.0) - handed * _quarter(bpd.masked_fill(missing[..., 1:], 0.0))
     along = along / torch.linalg.vector_norm(along, dim=-1, keepdim=True)
+    if isotropic:
+        along = _nearest_axis(ellipse, along)
     ends = torch.stack([-along, along, -handed * _quarter(along), handed * _quarter(along)], dim=-2)
     return ellipse.centre.unsqueeze(-2) + ends @ ellipse.axes.transpose(-1, -2)
+
+
+def _nearest_axis(ellipse: Ellipse, along: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
+    """Of the four directions that become the ellipse's axes, the one nearest to `along`; both where it is a circle."""
+    first, second = ellipse.axes.unbind(-1)
+    doubled = torch.atan2(2 * (first * second).sum(-1), (first * first - second * second).sum(-1))
+    axis = torch.stack([(doubled / 2).cos(), (doubled / 2).sin()], dim=-1)
+    forward, sideways = (axis * along).sum(-1, keepdim=True), (_quarter(axis) * along).sum(-1, keepdim=True)
+    nearest = (axis * forward.sign()).where(forward.abs() >= sideways.abs(), _quarter(axis) * sideways.sign())
+    return nearest.where(along.isfinite(), torch.nan)
 
 
 def _quarter(vector: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:

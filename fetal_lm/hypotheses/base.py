@@ -86,6 +86,7 @@ class Hypothesis(pl.LightningModule, ABC):
         monitor: name of the metric that selects, for schedules that watch it.
         size_net: height and width of the images.
         canonical: whether predictions are renamed to canonical order, as the labels are.
+        isotropic: whether images keep their aspect ratio, so that a right angle in them is one.
         test_flips: whether predictions look at the image's mirror images too (four forward passes).
 
     Raises:
@@ -109,6 +110,7 @@ class Hypothesis(pl.LightningModule, ABC):
         monitor: str,
         size_net: Sequence[int],
         canonical: bool,
+        isotropic: bool,
         test_flips: bool,
     ) -> None:
         super().__init__()
@@ -121,6 +123,7 @@ class Hypothesis(pl.LightningModule, ABC):
         self._schedule = schedule
         self._monitor = monitor
         self._canonical = canonical
+        self.isotropic = isotropic
         self.test_flips = test_flips
         if not canonical and codec.joint:
             raise InputError(

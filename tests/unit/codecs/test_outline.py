@@ -27,7 +27,7 @@ def heads(count: int, *, off_centre: float = 16.0, seed: int = 0) -> torch.Tenso
 
 
 def decode(inside: torch.Tensor, guide_net: torch.Tensor, stride: int) -> torch.Tensor:
-    found = outline.landmarks_on(outline.fit(inside), (guide_net + 0.5) / stride - 0.5)
+    found = outline.landmarks_on(outline.fit(inside), (guide_net + 0.5) / stride - 0.5, isotropic=False)
     return (found + 0.5) * stride - 0.5
 
 
@@ -81,7 +81,7 @@ def test_names_and_direction_come_from_the_guide():
     ellipse = outline.fit(outline.encode(truth, size_net=SIZE_NET, stride=2))
     guide = (truth + 0.5) / 2 - 0.5
     for order in (landmarks.HALF_TURN, landmarks.HORIZONTAL_FLIP, landmarks.VERTICAL_FLIP, (2, 3, 0, 1)):
-        found = outline.landmarks_on(ellipse, guide[:, list(order)])
+        found = outline.landmarks_on(ellipse, guide[:, list(order)], isotropic=False)
         assert (found - guide[:, list(order)]).norm(dim=-1).max() <= 0.25
 
 
@@ -90,9 +90,50 @@ def test_one_diameter_is_guide_enough_and_none_is_not():
     ellipse = outline.fit(outline.encode(truth, size_net=SIZE_NET, stride=2))
     guide = (truth + 0.5) / 2 - 0.5
     for lost in (0, 3):
-        found = outline.landmarks_on(ellipse, guide.index_fill(1, torch.tensor([lost]), torch.nan))
+        found = outline.landmarks_on(ellipse, guide.index_fill(1, torch.tensor([lost]), torch.nan), isotropic=False)
         assert (landmarks.canonical_order(found) - guide).norm(dim=-1).max() <= 0.25
-    assert outline.landmarks_on(ellipse, torch.full_like(guide, torch.nan)).isnan().all()
+    for isotropic in (False, True):
+        nothing = torch.full_like(guide, torch.nan)
+        assert outline.landmarks_on(ellipse, nothing, isotropic=isotropic).isnan().all()
+
+
+def test_where_a_right_angle_is_one_the_ends_are_those_of_the_axes():
+    generator = torch.Generator().manual_seed(1)
+    truth = heads(32)
+    truth = landmarks.canonical_order((truth - truth.mean(1, keepdim=True)) / torch.tensor([1.25, 0.9]) + 100.0)
+    ellipse = outline.through(truth)
+    turned = torch.tensor([[math.cos(0.4), -math.sin(0.4)], [math.sin(0.4), math.cos(0.4)]])
+    same = outline.Ellipse(ellipse.centre, ellipse.axes @ turned)
+    guide = truth + 4 * torch.randn(truth.shape, generator=generator)
+    for order in (landmarks.HALF_TURN, landmarks.HORIZONTAL_FLIP, (2, 3, 0, 1)):
+        found = outline.landmarks_on(same, guide[:, list(order)], isotropic=True)
+        assert (found - truth[:, list(order)]).abs().max() <= 1e-3
+
+
+def test_the_residual_is_zero_at_the_truth_and_says_what_is_off_elsewhere():
+    truth = (heads(16) + 0.5) / 4 - 0.5
+    inside = outline.encode(heads(16), size_net=SIZE_NET, stride=4)
+    ellipse = outline.through(truth)
+    assert outline.residual(inside, ellipse, 0.3).abs().max() <= 0.01
+    larger = outline.Ellipse(ellipse.centre, ellipse.axes * 1.1)
+    off = outline.residual(inside, larger, 0.3)
+    assert off[:, 0].tolist() == pytest.approx([1 / 1.1 - 1] * 16, abs=0.005)
+    moved = outline.Ellipse(ellipse.centre + 0.1 * ellipse.axes[..., 1], ellipse.axes)
+    off = outline.residual(inside, moved, 0.3)
+    assert off[:, 2].tolist() == pytest.approx([-0.1] * 16, abs=0.01)
+    assert off[:, [0, 1, 3, 4]].abs().max() <= 0.01
+
+
+def test_the_residual_pulls_the_map_to_the_truth():
+    truth = heads(2)
+    logits = torch.zeros(2, 48, 64, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    ellipse = outline.through((truth + 0.5) / 4 - 0.5)
+    for _ in range(60):
+        optimizer.zero_grad()
+        outline.residual(logits.sigmoid(), ellipse, 0.3).abs().sum().backward()
+        optimizer.step()
+    assert outline.residual(logits.sigmoid(), ellipse, 0.3).abs().max() <= 0.01
 
 
 @pytest.mark.parametrize(
