@@ -16,6 +16,9 @@ from fetal_lm.errors import InputError
 IDENTITY_KEY: Final = "fetal_lm"
 LAST: Final = "last"
 
+_AVERAGE_KEY: Final = "averaging_state"
+"""What Lightning's `WeightAveraging` adds to a checkpoint, beside the weights of the last step."""
+
 log = logging.getLogger(__name__)
 
 
@@ -97,6 +100,25 @@ def check(path: Path, identity: Mapping[str, str]) -> None:
         raise InputError(
             f"{path}: trained on another split than this run's (data, data.fold or split differ), so that test images "
             "might have been trained on; choose the options of the run that wrote it"
+        )
+
+
+def check_average(path: Path, *, wanted: bool) -> None:
+    """Makes sure that a run goes on with a moving average of its weights if and only if it has one so far.
+
+    Otherwise a training would go on with the average in place of its weights, or an average begin in its midst.
+
+    Args:
+        path: of the checkpoint.
+        wanted: whether the run that wants to go on averages.
+
+    Raises:
+        InputError: it does and the checkpoint holds no average, or the other way round.
+    """
+    if (_AVERAGE_KEY in read(path)) != wanted:
+        raise InputError(
+            f"{path}: its run was trained {'without' if wanted else 'with'} a moving average of the weights; "
+            f"{'leave out' if wanted else 'add'} callbacks=ema"
         )
 
 

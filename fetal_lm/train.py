@@ -86,6 +86,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
+        checkpoints.check_average(checkpoint_path, wanted="ema" in cfg.callbacks)
         log.info(
             "%s goes on after epoch %s of %s", name, checkpoints.read(checkpoint_path).get("epoch"), checkpoint_path
         )

@@ -36,6 +36,7 @@ def test_place_machine_and_length_may_change(path, tmp_path):
         ({"loss": {"swap_invariant": False}}, "loss.swap_invariant was True and is False"),
         ({"data": {**CONFIG["data"], "fold": 0}}, "data.fold was 1 and is 0"),
         ({"optim": {"lr": 1.0}}, "optim.lr was not there and is 1.0"),
+        ({"callbacks": {"ema": {"decay": 0.9}}}, "callbacks.ema.decay was not there and is 0.9"),
     ],
 )
 def test_what_the_result_depends_on_may_not(path, change, message):
