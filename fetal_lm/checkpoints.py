@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ LAST: Final = "last"
 
 _AVERAGE_KEY: Final = "averaging_state"
 """What Lightning's `WeightAveraging` adds to a checkpoint, beside the weights of the last step."""
+
+_NAMED_AT_MOST: Final = 3
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +128,28 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Loads the weights of a checkpoint into a model of the same architecture.
 
     Raises:
-        InputError: as `read`, or the weights do not fit the model.
+        InputError: as `read`, or the weights do not fit the model, in which nothing is changed then.
     """
-    weights = read(path)["state_dict"]
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"{path}: its weights do not fit this model: {error}") from error
+    weights, own = read(path)["state_dict"], model.state_dict()
+    missing = [name for name in own if name not in weights]
+    unexpected = [str(name) for name in weights if name not in own]
+    other = [
+        f"{name} {_shape(weights[name])}, here {_shape(value)}"
+        for name, value in own.items()
+        if name in weights and _shape(weights[name]) != _shape(value)
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", other))
+    if reasons := [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds if names]:
+        raise InputError(
+            f"{path}: its weights do not fit this model: {'; '.join(reasons)}; choose the model and its options as the "
+            "run had them that wrote it"
+        )
+    model.load_state_dict(weights)
+
+
+def _shape(value: object) -> str:
+    return "x".join(map(str, value.shape)) or "number" if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED_AT_MOST]) + (", ..." if len(names) > _NAMED_AT_MOST else "")
