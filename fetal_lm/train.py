@@ -27,6 +27,7 @@ from fetal_lm.data.manifest import Learnt, read_manifest, split_digest, write_ma
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
+from fetal_lm.hypotheses import turn
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.job import Pruned
 from fetal_lm.measure import measure
@@ -222,6 +223,8 @@ def build_model(cfg: DictConfig) -> Hypothesis:
         size_net=cfg.image_size,
         canonical=cfg.data.order == "canonical",
         test_flips=cfg.test_flips,
+        # Runs from before there was the option lack it.
+        test_rotations=turn.checked(cfg.get("test_rotations")),
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)
