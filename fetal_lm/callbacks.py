@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from fetal_lm.atomic import atomic_path
 
@@ -101,6 +103,58 @@ class EpochSeed(pl.Callback):
         if batch_idx == 0:
             (state,) = np.random.SeedSequence([self._seed, trainer.current_epoch]).generate_state(1)
             torch.manual_seed(int(state))
+
+
+class MovingAverage(pl.callbacks.WeightAveraging):
+    """An exponential moving average of the weights, which is what is validated, saved as the run's weights and tested.
+
+    Lightning's `WeightAveraging` does the work: it updates the average after every step, puts it in the model's place
+    during validation, and writes it to a checkpoint's `state_dict`; weights and optimiser of the training go on beside
+    it (`current_model_state`), also after a kill. Lightning's own `EMAWeightAveraging` is not taken, for three reasons:
+    its decay is constant, so that after 600 steps at 0.999 the average is still half of what the first step left; it
+    averages the whole numbers that batch normalisation counts its batches with, which rounds them down; and it makes
+    the average where the model lies before Lightning moves it, on the CPU, where every step on a GPU would copy it to.
+
+    After the k-th step, k = 2, 3, ..., average <- d x average + (1 - d) x weights with d = min(decay, k / (9 + k)); the
+    first step's weights are the first average. That is the rule of TensorFlow's `tf.train.ExponentialMovingAverage`
+    with `num_updates`: the average reaches over about the last ninth of the steps, and over 1 / (1 - decay) at most.
+    Batch normalisation's running mean and variance are averaged as the weights are, its count is the training's.
+
+    Args:
+        decay: the largest share of the average that a step keeps, 0 to below 1.
+
+    Raises:
+        ValueError: the decay is out of range.
+    """
+
+    def __init__(self, *, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"callbacks.ema.decay: expected a share from 0 to below 1, got {decay}")
+        super().__init__(use_buffers=True, avg_fn=partial(averaged, decay=decay))
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Moves the average to where the model lies now."""
+        if self._average_model is not None:
+            self._average_model.to(pl_module.device)
+
+
+def averaged(average: Tensor, current: Tensor, updates: Tensor, *, decay: float) -> Tensor:
+    """The next moving average of one weight or buffer; see `MovingAverage`.
+
+    Args:
+        average: so far.
+        current: of the training, after its step.
+        updates: of the average before this one, 1 or more.
+        decay: the largest share that is kept.
+
+    Example:
+        >>> averaged(torch.tensor([0.0]), torch.tensor([11.0]), torch.tensor(1), decay=0.999)
+        tensor([9.])
+    """
+    if not average.is_floating_point():
+        return current
+    kept = ((1 + updates) / (10 + updates)).clamp_max(decay).to(average.dtype)
+    return torch.lerp(current, average, kept)
 
 
 class ModelCheckpoint(pl.callbacks.ModelCheckpoint):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,11 @@ from fetal_lm.errors import InputError
 
 IDENTITY_KEY: Final = "fetal_lm"
 LAST: Final = "last"
+
+_AVERAGE_KEY: Final = "averaging_state"
+"""What Lightning's `WeightAveraging` adds to a checkpoint, beside the weights of the last step."""
+
+_NAMED_AT_MOST: Final = 3
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +105,51 @@ def check(path: Path, identity: Mapping[str, str]) -> None:
         )
 
 
+def check_average(path: Path, *, wanted: bool) -> None:
+    """Makes sure that a run goes on with a moving average of its weights if and only if it has one so far.
+
+    Otherwise a training would go on with the average in place of its weights, or an average begin in its midst.
+
+    Args:
+        path: of the checkpoint.
+        wanted: whether the run that wants to go on averages.
+
+    Raises:
+        InputError: it does and the checkpoint holds no average, or the other way round.
+    """
+    if (_AVERAGE_KEY in read(path)) != wanted:
+        raise InputError(
+            f"{path}: its run was trained {'without' if wanted else 'with'} a moving average of the weights; "
+            f"{'leave out' if wanted else 'add'} callbacks=ema"
+        )
+
+
 def load_weights(model: nn.Module, path: Path) -> None:
     """Loads the weights of a checkpoint into a model of the same architecture.
 
     Raises:
-        InputError: as `read`, or the weights do not fit the model.
+        InputError: as `read`, or the weights do not fit the model, in which nothing is changed then.
     """
-    weights = read(path)["state_dict"]
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"{path}: its weights do not fit this model: {error}") from error
+    weights, own = read(path)["state_dict"], model.state_dict()
+    missing = [name for name in own if name not in weights]
+    unexpected = [str(name) for name in weights if name not in own]
+    other = [
+        f"{name} {_shape(weights[name])}, here {_shape(value)}"
+        for name, value in own.items()
+        if name in weights and _shape(weights[name]) != _shape(value)
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", other))
+    if reasons := [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds if names]:
+        raise InputError(
+            f"{path}: its weights do not fit this model: {'; '.join(reasons)}; choose the model and its options as the "
+            "run had them that wrote it"
+        )
+    model.load_state_dict(weights)
+
+
+def _shape(value: object) -> str:
+    return "x".join(map(str, value.shape)) or "number" if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED_AT_MOST]) + (", ..." if len(names) > _NAMED_AT_MOST else "")

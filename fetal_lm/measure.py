@@ -102,7 +102,7 @@ def _milliseconds_per_image(
     with torch.inference_mode(), trainer.precision_plugin.forward_context():
         for _ in range(repeats + 3):
             started = time.perf_counter()
-            points = model.points(image, flips=model.test_flips)
+            points = model.points(image, flips=model.test_flips, rotations=model.test_rotations)
             points[model.branches[0]].cpu()
             times.append(time.perf_counter() - started)
     return float(np.median(times[3:])) * 1000

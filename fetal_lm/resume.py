@@ -17,7 +17,8 @@ from fetal_lm.tracking import flatten
 
 # What a result depends on. How long to train, on which machine and what to write may change when a run goes on.
 _FIXED: Final = (
-    "seed", "image_size", "monitor", "test_flips", "data.", "split.", "augment.", "model.", "loss.", "codec.", "optim.",
+    "seed", "image_size", "monitor", "test_flips", "test_rotations", "init_from", "data.", "split.", "augment.",
+    "model.", "loss.", "codec.", "optim.", "callbacks.ema.",
 )  # fmt: skip
 _FREE: Final = (
     "data.root",

@@ -16,17 +16,18 @@ from hydra.utils import instantiate
 from omegaconf import MISSING, DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from fetal_lm import __version__, checkpoints, tracking
+from fetal_lm import __version__, checkpoints, pretrained, tracking
 from fetal_lm.atomic import write_text
 from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, training_seconds
 from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
-from fetal_lm.data.manifest import read_manifest, split_digest, write_manifest
+from fetal_lm.data.manifest import Learnt, read_manifest, split_digest, write_manifest
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
+from fetal_lm.hypotheses import turn
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.job import Pruned
 from fetal_lm.measure import measure
@@ -77,6 +78,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
 
     source, records, split = _split_records(cfg)
+    contents = {record.image: source.content_key(record) for record in records}
     checkpoint_path = _checkpoint_path(cfg, folder)
     if checkpoint_path is not None:
         _check_same_split(split, records, folder)
@@ -84,17 +86,25 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     data = _data_module(cfg, source, records, split)
     model = build_model(cfg)
     model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
+    before: tuple[Learnt, ...] = ()
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
+        checkpoints.check_average(checkpoint_path, wanted="ema" in cfg.callbacks)
+        before = pretrained.learnt_before(checkpoint_path, began_elsewhere=cfg.init_from is not None)
         log.info(
             "%s goes on after epoch %s of %s", name, checkpoints.read(checkpoint_path).get("epoch"), checkpoint_path
         )
+    elif cfg.init_from is not None:
+        first = Path(cfg.init_from)
+        before = pretrained.learnt_by(first)
+        pretrained.refuse_known(first, before, split, records, archive=source.archive, contents=contents)
+        checkpoints.load_weights(model, first)
+        log.info("%s begins with the weights of %s", name, first)
     data.setup()
     # Only now, when nothing was refused: an earlier result of this folder stands until its run really goes on.
     (folder / "row.json").unlink(missing_ok=True)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    contents = {record.image: source.content_key(record) for record in records}
-    write_manifest(folder / MANIFEST_FILE, split, records, archive=source.archive, contents=contents)
+    write_manifest(folder / MANIFEST_FILE, split, records, archive=source.archive, contents=contents, before=before)
 
     logger: Logger | None = None
     exit_code = 1
@@ -214,6 +224,8 @@ def build_model(cfg: DictConfig) -> Hypothesis:
         canonical=cfg.data.order == "canonical",
         isotropic=cfg.data.fit == "letterbox",
         test_flips=cfg.test_flips,
+        # Runs from before there was the option lack it.
+        test_rotations=turn.checked(cfg.get("test_rotations")),
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)

@@ -22,6 +22,38 @@ _LEARNT: Final = ("train", "val")
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """Whom weights were trained or selected on.
+
+    Attributes:
+        archive: of the source (`records.Source.archive`); None where it is not known, which counts as every archive.
+        images: the examination of each image.
+        contents: the content digest of each image; empty where they are not known.
+    """
+
+    archive: str | None
+    images: Mapping[str, str]
+    contents: Mapping[str, str]
+
+    def knows(self, record: Record, *, archive: str, content: str) -> bool:
+        """As `Manifest.seen`."""
+        same_archive = self.archive is None or self.archive == archive
+        return (same_archive and record.examination in self._examinations) or content in self._digests
+
+    def knows_by_name(self, image: str, examination: str) -> bool:
+        """As `Manifest.seen_by_name`."""
+        return examination in self._examinations or image in self.images
+
+    @cached_property
+    def _examinations(self) -> frozenset[str]:
+        return frozenset(self.images.values())
+
+    @cached_property
+    def _digests(self) -> frozenset[str]:
+        return frozenset(self.contents.values())
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A split by name.
 
@@ -31,6 +63,7 @@ class Manifest:
         parts: for train, val and test the examination of each image.
         archive: of the source (`records.Source.archive`); None in files of versions before it was written.
         contents: the content digest of each image; empty in files of versions before it was written.
+        before: whom the run's first weights were trained or selected on, where it began with another run's.
     """
 
     path: Path
@@ -38,6 +71,7 @@ class Manifest:
     parts: Mapping[str, Mapping[str, str]]
     archive: str | None
     contents: Mapping[str, str]
+    before: tuple[Learnt, ...] = ()
 
     def split(self, records: Sequence[Record]) -> Split:
         """The split in the numbers of a source's records.
@@ -59,7 +93,7 @@ class Manifest:
         return Split(**{part: tuple(sorted(index[image] for image in self.parts[part])) for part in _PARTS})
 
     def seen(self, record: Record, *, archive: str, content: str) -> bool:
-        """Whether the run trained or selected on this head.
+        """Whether the run, or one whose weights it began with, trained or selected on this head.
 
         It did if it knows the examination, in the same archive, or an image of the same content under whatever name.
 
@@ -68,20 +102,18 @@ class Manifest:
             archive: of that source.
             content: its `Source.content_key` of the record.
         """
-        examinations, contents = self._learnt
-        same_archive = self.archive is None or self.archive == archive
-        return (same_archive and record.examination in examinations) or content in contents
+        return any(one.knows(record, archive=archive, content=content) for one in self.learnt)
 
     def seen_by_name(self, image: str, examination: str) -> bool:
         """As `seen`, of the same archive and by name alone: the image itself, or another of its examination."""
-        examinations, _ = self._learnt
-        return examination in examinations or any(image in self.parts[part] for part in _LEARNT)
+        return any(one.knows_by_name(image, examination) for one in self.learnt if one.archive in {None, self.archive})
 
     @cached_property
-    def _learnt(self) -> tuple[frozenset[str], frozenset[str]]:
-        learnt = {image: of for part in _LEARNT for image, of in self.parts[part].items()}
-        contents = (digest for image, digest in self.contents.items() if image in learnt)
-        return frozenset(learnt.values()), frozenset(contents)
+    def learnt(self) -> tuple[Learnt, ...]:
+        """Whom the run's weights were trained or selected on, then whom those that it began with were."""
+        images = {image: of for part in _LEARNT for image, of in self.parts[part].items()}
+        contents = {image: digest for image, digest in self.contents.items() if image in images}
+        return Learnt(self.archive, images, contents), *self.before
 
 
 def split_digest(split: Split, records: Sequence[Record]) -> str:
@@ -90,7 +122,13 @@ def split_digest(split: Split, records: Sequence[Record]) -> str:
 
 
 def write_manifest(
-    path: Path, split: Split, records: Sequence[Record], *, archive: str, contents: Mapping[str, str]
+    path: Path,
+    split: Split,
+    records: Sequence[Record],
+    *,
+    archive: str,
+    contents: Mapping[str, str],
+    before: Sequence[Learnt] = (),
 ) -> None:
     """Writes a split as JSON, atomically, with what is unfair about it.
 
@@ -100,6 +138,7 @@ def write_manifest(
         records: of the source.
         archive: of the source.
         contents: `Source.content_key` of each image.
+        before: as in `Manifest`.
     """
     content: dict[str, Any] = {
         "digest": split_digest(split, records),
@@ -111,6 +150,10 @@ def write_manifest(
         chosen = [records[index] for index in getattr(split, part)]
         content[part] = {record.image: record.examination for record in chosen}
     content["contents"] = dict(contents)
+    if before:
+        content["before"] = [
+            {"archive": one.archive, "images": dict(one.images), "contents": dict(one.contents)} for one in before
+        ]
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -122,8 +165,11 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        parts = {part: {str(image): str(of) for image, of in content[part].items()} for part in _PARTS}
-        contents = {str(image): str(digest) for image, digest in content.get("contents", {}).items()}
+        parts = {part: _texts(content[part]) for part in _PARTS}
+        contents = _texts(content.get("contents", {}))
+        before = [
+            Learnt(one["archive"], _texts(one["images"]), _texts(one["contents"])) for one in content.get("before", [])
+        ]
         written, archive = content["digest"], content.get("archive")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); start a new run") from error
@@ -135,7 +181,11 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(
             f"{path}: the digest does not fit the images: the file was changed; restore it or start a new run"
         )
-    return Manifest(path, written, parts, archive, contents)
+    return Manifest(path, written, parts, archive, contents, tuple(before))
+
+
+def _texts(content: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in content.items()}
 
 
 def _digest(named: Mapping[str, Sequence[str] | Mapping[str, str]]) -> str:

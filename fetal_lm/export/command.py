@@ -13,6 +13,7 @@ from fetal_lm.atomic import atomic_path
 from fetal_lm.errors import InputError
 from fetal_lm.export.onnx_file import check_installed, onnx_bytes
 from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, Parity, parity
+from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.predict.engine import EXPORTED_SUFFIX
 from fetal_lm.predict.exported import About
 from fetal_lm.predict.measurement import LOW_CONFIDENCE
@@ -37,12 +38,14 @@ def export(model: Path, output: Path, *, force: bool = False, console: Console |
         The exit code: 0, or 1 if the file would find other points than torch; then nothing is written.
 
     Raises:
-        InputError: a package is missing, the run cannot be loaded or the file cannot be written.
+        InputError: a package is missing, the run cannot be loaded, it tests with rotations, or the file cannot be
+            written.
     """
     console = console or Console()
     check_installed()
     _check_output(output, force=force)
     run = load_run(model.expanduser())
+    _check_views(run.model, model)
     _say(console, f"exporting {run.model.label} {run.row.model} of {model}")
     content = onnx_bytes(run.model, run.cfg.data.fit, _about(run))
     found = parity(run, OnnxEngine(content, path=output), images=CHECKED_IMAGES)
@@ -79,6 +82,16 @@ def _about(run: TrainedRun) -> About:
         split_digest=run.row.split_digest,
         fetal_lm=__version__,
     )
+
+
+def _check_views(model: Hypothesis, path: Path) -> None:
+    """Refuses rotations: the file's graph would hold the network once more for each angle."""
+    if model.test_rotations:
+        angles = ", ".join(f"{degrees:g}" for degrees in model.test_rotations)
+        raise InputError(
+            f"{path}: the run also looks at images turned by {angles} degrees (test_rotations), which an exported file "
+            "does not hold; measure with the run's folder, or export a run with test_rotations=null"
+        )
 
 
 def _check_output(output: Path, *, force: bool) -> None:

@@ -19,7 +19,7 @@ from fetal_lm.codecs.gaussian import GaussianCodec
 from fetal_lm.data.batch import Batch, to_original
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
-from fetal_lm.hypotheses import mirror
+from fetal_lm.hypotheses import mirror, turn
 from fetal_lm.hypotheses.schedules import Schedule
 from fetal_lm.losses import HeatmapLoss
 from fetal_lm.metrics.landmark_error import BiometryError, LandmarkError
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
 
 
 class Views(NamedTuple):
-    """What was found in an image and its mirror images, in the frame and with the names of the image.
+    """What was found in an image, its mirror images and turned ones, in the frame and with the names of the image.
 
     Attributes:
         heatmaps: as in `Reading`, for each view.
@@ -88,6 +88,8 @@ class Hypothesis(pl.LightningModule, ABC):
         canonical: whether predictions are renamed to canonical order, as the labels are.
         isotropic: whether images keep their aspect ratio, so that a right angle in them is one.
         test_flips: whether predictions look at the image's mirror images too (four forward passes).
+        test_rotations: degrees by which predictions turn the image too, and with `test_flips` each mirror image, so
+            that n of them make n + 1 times as many forward passes; see `turn.checked`.
 
     Raises:
         InputError: joint decoding, which forgets names, without canonical order.
@@ -112,6 +114,7 @@ class Hypothesis(pl.LightningModule, ABC):
         canonical: bool,
         isotropic: bool,
         test_flips: bool,
+        test_rotations: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.network = network
@@ -125,6 +128,7 @@ class Hypothesis(pl.LightningModule, ABC):
         self._canonical = canonical
         self.isotropic = isotropic
         self.test_flips = test_flips
+        self.test_rotations = tuple(test_rotations)
         if not canonical and codec.joint:
             raise InputError(
                 "data.order=labelled keeps the labels' names, but joint decoding forgets them; add codec.joint=false"
@@ -146,17 +150,42 @@ class Hypothesis(pl.LightningModule, ABC):
         """Non-negative heatmaps of the last stage."""
         return self.heatmap_loss.activate(maps[:, -1])
 
-    def points(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> dict[str, Float[Tensor, "B 4 2"]]:
+    def points(
+        self, image: Float[Tensor, "B 1 H W"], *, flips: bool, rotations: Sequence[float] = ()
+    ) -> dict[str, Float[Tensor, "B 4 2"]]:
         """Landmarks in network pixels by branch, NaN where nothing was decoded.
 
         Args:
             image: grey, 0 to 1.
             flips: also look at the mirror images: heatmaps are pooled and then decoded, coordinates are averaged.
+            rotations: also turn each of these by so many degrees, pooled with them.
         """
-        return self.located(self.views(image, flips=flips))
+        return self.located(self.views(image, flips=flips, rotations=rotations))
 
-    def views(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:
-        """What was found in the image, and with `flips` in its mirror images, in the image's own frame."""
+    def views(self, image: Float[Tensor, "B 1 H W"], *, flips: bool, rotations: Sequence[float] = ()) -> Views:
+        """What was found in the image, with `flips` in its mirror images, and in all of these turned by `rotations`.
+
+        All is in the image's own frame; the image and its mirror images come first.
+        """
+        found = self._mirrored(image, flips=flips)
+        if not rotations:
+            return found
+        # One after the other: together they would need that many times the memory.
+        turned = [self._turned(image, degrees, found, flips=flips) for degrees in rotations]
+        return Views(
+            torch.cat([found.heatmaps.float(), *(views.heatmaps for views in turned)]),
+            {name: torch.cat([points_net, *(views.regressed[name] for views in turned)])
+             for name, points_net in found.regressed.items()},
+        )  # fmt: skip
+
+    def _turned(self, image: Float[Tensor, "B 1 H W"], degrees: float, unturned: Views, *, flips: bool) -> Views:
+        views = self._mirrored(turn.images(image, degrees), flips=flips)
+        return Views(
+            turn.maps_back(views.heatmaps, degrees, unturned.heatmaps),
+            {name: turn.points_back(points, degrees, self.size_net) for name, points in views.regressed.items()},
+        )
+
+    def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:
         if not flips:
             reading = self.read(image)
             regressed, areas = (
@@ -201,7 +230,7 @@ class Hypothesis(pl.LightningModule, ABC):
         return losses["loss"]
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Updates the metrics of every branch, without flips: it runs every epoch and only has to select."""
+        """Updates the metrics of every branch, of the image alone: it runs every epoch and only has to select."""
         self.log("val/loss", self.losses(batch)["loss"], batch_size=len(batch.image), sync_dist=True)
         truth_orig = to_original(batch.points_net, batch.to_orig)
         for branch, points_net in self.points(batch.image, flips=False).items():
@@ -224,8 +253,8 @@ class Hypothesis(pl.LightningModule, ABC):
                 self.log_dict({f"val/{branch}/{name}": value for name, value in values.items()})
 
     def predict_step(self, batch: Batch, _: int) -> Prediction:
-        """What is found in a batch, with flips if they are on."""
-        views = self.views(batch.image, flips=self.test_flips)
+        """What is found in a batch, with flips and rotations if they are on."""
+        views = self.views(batch.image, flips=self.test_flips, rotations=self.test_rotations)
         points_orig = {
             branch: to_original(points_net, batch.to_orig) for branch, points_net in self.located(views).items()
         }

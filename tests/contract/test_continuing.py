@@ -32,11 +32,11 @@ class CopyAfterTwoEpochs(pl.Callback):
             shutil.copytree(self.folder, self.copy)
 
 
-def train(folder, cache_dir, *, optim, workers, copy=None):
+def train(folder, cache_dir, *, options, workers, copy=None):
     pl.seed_everything(0, verbose=False)
     overrides = [
         "model=single_hourglass", "model.network.depth=2", "model.network.channels=8", f"image_size={list(SIZE_NET)}",
-        *optim, f"callbacks.checkpoint.dirpath={folder}", f"callbacks.last_checkpoint.dirpath={folder}",
+        *options, f"callbacks.checkpoint.dirpath={folder}", f"callbacks.last_checkpoint.dirpath={folder}",
         f"callbacks.history.path={folder}/history.csv", "~callbacks.learning_rate",
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -64,16 +64,23 @@ PLATEAU = ("optim=adam_plateau", "optim.schedule.patience=0", "optim.optimizer.l
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory .* is not empty")
-@pytest.mark.parametrize(("optim", "workers"), [(PLATEAU, 0), (("optim=adamw",), 1)], ids=["plateau", "loader process"])
-def test_the_same_weights_optimiser_schedule_and_best_checkpoint(tmp_path, optim, workers):
-    options = {"cache_dir": tmp_path / "cache", "optim": optim, "workers": workers}
-    whole = train(tmp_path / "whole", copy=tmp_path / "moved", **options)
+@pytest.mark.parametrize(
+    ("options", "workers"),
+    [(PLATEAU, 0), (("optim=adamw",), 1), ((*PLATEAU, "callbacks=ema"), 0)],
+    ids=["plateau", "loader process", "moving average"],
+)
+def test_the_same_weights_optimiser_schedule_and_best_checkpoint(tmp_path, options, workers):
+    arguments = {"cache_dir": tmp_path / "cache", "options": options, "workers": workers}
+    whole = train(tmp_path / "whole", copy=tmp_path / "moved", **arguments)
     assert torch.load(tmp_path / "moved" / "last.ckpt", weights_only=True)["epoch"] == 1
-    resumed = train(tmp_path / "moved", **options)
+    resumed = train(tmp_path / "moved", **arguments)
     assert whole["last"]["epoch"] == resumed["last"]["epoch"] == 3
     for name, checkpoint in whole.items():
         assert checkpoint["lr_schedulers"] == resumed[name]["lr_schedulers"]
-        for part in ("state_dict", "optimizer_states"):
+        # With a moving average its own state, and the weights that are trained on: `state_dict` is the average.
+        parts = {"state_dict", "optimizer_states", *(checkpoint.keys() & {"current_model_state", "averaging_state"})}
+        assert len(parts) == (4 if "callbacks=ema" in options else 2)
+        for part in parts:
             torch.testing.assert_close(checkpoint[part], resumed[name][part], rtol=0, atol=0, equal_nan=True)
         best, best_resumed = (
             [state["best_model_score"] for key, state in one["callbacks"].items() if "val/mre_px" in key]

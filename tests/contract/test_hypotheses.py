@@ -81,6 +81,20 @@ def test_points_of_every_branch(model_name):
     torch.testing.assert_close(predicted.points_orig[model.branches[0]], expected + torch.tensor([0.5, 1.0]).double())
 
 
+def test_rotations_are_pooled_in_every_branch(model_name):
+    model, batch = make(model_name, "test_rotations=[-10,10]").eval(), bright_points(3)
+    with torch.no_grad():
+        views = model.views(batch.image, flips=True, rotations=model.test_rotations)
+        predicted = model.predict_step(batch, 0)
+    assert views.heatmaps.shape[:3] == (12, 3, 4)
+    assert {name: tuple(points_net.shape) for name, points_net in views.regressed.items()} == {
+        branch: (12, 3, 4, 2) for branch in model.branches[1:]
+    }
+    scale, shift = torch.tensor([2.0, 3.0]).double(), torch.tensor([0.5, 1.0]).double()
+    for branch, points_net in model.located(views).items():
+        torch.testing.assert_close(predicted.points_orig[branch], points_net.double() * scale + shift)
+
+
 def test_it_learns_where_four_dots_are(model_name):
     model = make(model_name)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)

@@ -3,8 +3,11 @@ import tempfile
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 
-from fetal_lm.callbacks import AtomicCheckpoints, ModelCheckpoint
+from fetal_lm import checkpoints
+from fetal_lm.callbacks import AtomicCheckpoints, ModelCheckpoint, MovingAverage
+from fetal_lm.errors import InputError
 
 
 def test_the_best_so_far_is_known_though_the_folder_was_moved(tmp_path):
@@ -41,3 +44,99 @@ def test_a_checkpoint_never_lies_cut_short_under_its_name(tmp_path, monkeypatch)
         AtomicCheckpoints().save_checkpoint({"epoch": 1}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 0}
     assert [entry.name for entry in path.parent.iterdir()] == ["last.ckpt"]
+
+
+class Small(pl.LightningModule):
+    """A layer and a batch normalisation; validates worse in every epoch but the second, whatever its weights are."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+        self.trained, self.validated = [], []
+
+    def training_step(self, batch, _):
+        return (self.layers(batch) - batch[..., 1:-1, 1:-1]).square().mean()
+
+    def validation_step(self, _batch, _):
+        self.validated.append(copied(self))
+        self.log("val/mre_px", 2.0 + abs(self.current_epoch - 1))
+
+    def on_train_batch_end(self, *_):
+        self.trained.append(copied(self))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.5)
+
+
+def copied(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def by_hand(trained, *, decay):
+    """The average after the last of some steps, by the rule as `MovingAverage` states it, in float64."""
+    average = {name: value.double() for name, value in trained[0].items()}
+    for k, weights in enumerate(trained[1:], start=2):
+        kept = min(decay, k / (9 + k))
+        average = {name: kept * value + (1 - kept) * weights[name].double() for name, value in average.items()}
+    # What counts batches is no average.
+    return {name: value if "num" not in name else trained[-1][name] for name, value in average.items()}
+
+
+def assert_same(weights, expected):
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name].to(value.dtype), value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def fitted(tmp_path):
+    """A small model after three epochs of two steps, with best.ckpt and last.ckpt; see `by_hand` for the decay."""
+    torch.manual_seed(0)
+    model, images = Small(), torch.randn(3, 2, 1, 5, 7)
+    here = {"dirpath": tmp_path, "enable_version_counter": False, "auto_insert_metric_name": False}
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=3, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, plugins=[AtomicCheckpoints()],
+        callbacks=[
+            MovingAverage(decay=0.3),
+            ModelCheckpoint(filename="best", monitor="val/mre_px", mode="min", **here),
+            ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **here),
+        ],
+    )  # fmt: skip
+    trainer.fit(model, *(DataLoader(part, batch_size=None) for part in (images[:2], images[2:3])))
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*lower than")
+def test_the_average_is_validated_saved_and_left_in_the_model(fitted, tmp_path):
+    assert (len(fitted.trained), len(fitted.validated)) == (6, 3)
+    for epoch, seen in enumerate(fitted.validated, start=1):
+        assert_same(seen, by_hand(fitted.trained[: 2 * epoch], decay=0.3))
+    assert_same(fitted.state_dict(), by_hand(fitted.trained, decay=0.3))
+    best, last = (checkpoints.read(tmp_path / f"{name}.ckpt") for name in ("best", "last"))
+    assert (best["global_step"], last["global_step"]) == (4, 6)
+    assert_same(best["state_dict"], by_hand(fitted.trained[:4], decay=0.3))
+    assert_same(last["state_dict"], by_hand(fitted.trained, decay=0.3))
+    # A run that goes on needs the weights of the last step too, and these are far from the average.
+    assert_same(last["current_model_state"], fitted.trained[-1])
+    assert (last["state_dict"]["layers.0.weight"] - last["current_model_state"]["layers.0.weight"]).abs().max() > 0.01
+    model = Small()
+    checkpoints.load_weights(model, tmp_path / "best.ckpt")
+    assert_same(model.state_dict(), fitted.validated[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*lower than")
+def test_an_average_neither_begins_nor_ends_where_a_run_goes_on(fitted, tmp_path):
+    checkpoints.check_average(tmp_path / "last.ckpt", wanted=True)
+    with pytest.raises(InputError, match=r"trained with a moving average of the weights; add callbacks=ema"):
+        checkpoints.check_average(tmp_path / "last.ckpt", wanted=False)
+    torch.save({"state_dict": fitted.state_dict()}, tmp_path / "plain.ckpt")
+    checkpoints.check_average(tmp_path / "plain.ckpt", wanted=False)
+    with pytest.raises(InputError, match=r"trained without a moving average of the weights; leave out callbacks=ema"):
+        checkpoints.check_average(tmp_path / "plain.ckpt", wanted=True)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 5.0])
+def test_a_decay_that_is_no_share_is_refused(decay):
+    with pytest.raises(ValueError, match=r"callbacks\.ema\.decay: expected a share"):
+        MovingAverage(decay=decay)

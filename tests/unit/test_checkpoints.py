@@ -81,6 +81,21 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         checkpoints.load_weights(torch.nn.Linear(3, 1), save(tmp_path / "a.ckpt"))
 
 
+def test_weights_that_do_not_fit_are_named_and_change_nothing(tmp_path):
+    path = tmp_path / "a.ckpt"
+    names = [f"old.{number}" for number in range(5)]
+    torch.save({"state_dict": {"weight": torch.ones(1, 2), **dict.fromkeys(names, torch.zeros(1))}}, path)
+    model = torch.nn.Linear(3, 1)
+    before = model.weight.clone()
+    with pytest.raises(InputError) as refused:
+        checkpoints.load_weights(model, path)
+    message = str(refused.value)
+    assert "1 missing (bias)" in message
+    assert "5 unexpected (old.0, old.1, old.2, ...)" in message
+    assert "1 of another shape (weight 1x2, here 1x3)" in message
+    assert torch.equal(model.weight, before)
+
+
 def test_a_run_goes_on_only_from_whole_checkpoints(tmp_path, caplog):
     assert checkpoints.unfinished(tmp_path) is None
     (tmp_path / "checkpoints").mkdir()

@@ -27,6 +27,8 @@ def path(tmp_path):
 def test_place_machine_and_length_may_change(path, tmp_path):
     check_same_configuration(path, CONFIG)
     check_same_configuration(tmp_path / "none.yaml", CONFIG)
+    # Options that there were none of when the run began, and are not used.
+    check_same_configuration(path, CONFIG | {"init_from": None, "test_rotations": None})
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,9 @@ def test_place_machine_and_length_may_change(path, tmp_path):
         ({"loss": {"swap_invariant": False}}, "loss.swap_invariant was True and is False"),
         ({"data": {**CONFIG["data"], "fold": 0}}, "data.fold was 1 and is 0"),
         ({"optim": {"lr": 1.0}}, "optim.lr was not there and is 1.0"),
+        ({"init_from": "a.ckpt"}, "init_from was not there and is a.ckpt"),
+        ({"test_rotations": [10]}, r"test_rotations was not there and is \[10\]"),
+        ({"callbacks": {"ema": {"decay": 0.9}}}, "callbacks.ema.decay was not there and is 0.9"),
     ],
 )
 def test_what_the_result_depends_on_may_not(path, change, message):
