@@ -176,6 +176,7 @@ class Hypothesis(pl.LightningModule, ABC):
             torch.cat([found.heatmaps.float(), *(views.heatmaps for views in turned)]),
             {name: torch.cat([points_net, *(views.regressed[name] for views in turned)])
              for name, points_net in found.regressed.items()},
+            {name: torch.cat([area, *(views.areas[name] for views in turned)]) for name, area in found.areas.items()},
         )  # fmt: skip
 
     def _turned(self, image: Float[Tensor, "B 1 H W"], degrees: float, unturned: Views, *, flips: bool) -> Views:
@@ -183,7 +184,9 @@ class Hypothesis(pl.LightningModule, ABC):
         return Views(
             turn.maps_back(views.heatmaps, degrees, unturned.heatmaps),
             {name: turn.points_back(points, degrees, self.size_net) for name, points in views.regressed.items()},
-        )
+            {name: turn.maps_back(area.unsqueeze(2), degrees, unturned.areas[name].unsqueeze(2)).squeeze(2)
+             for name, area in views.areas.items()},
+        )  # fmt: skip
 
     def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:
         if not flips:

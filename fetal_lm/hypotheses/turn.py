@@ -51,9 +51,9 @@ def images(image: Float[Tensor, "B C H W"], degrees: float) -> Float[Tensor, "B 
 
 
 def maps_back(
-    maps: Float[Tensor, "*n 4 h w"], degrees: float, unturned: Float[Tensor, "*n 4 h w"]
-) -> Float[Tensor, "*n 4 h w"]:
-    """Landmark maps of `images` in the frame of the images, by bicubic resampling.
+    maps: Float[Tensor, "*n K h w"], degrees: float, unturned: Float[Tensor, "*n K h w"]
+) -> Float[Tensor, "*n K h w"]:
+    """Maps of `images` in the frame of the images, by bicubic resampling.
 
     At stride 4 linear interpolation moves the peak of a Gaussian of 5 px, pooled with the unturned one, by up to 0.23
     px, cubic by up to 0.05 px. Where it overshoots below zero the map is zero.
