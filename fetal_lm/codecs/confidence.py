@@ -31,7 +31,7 @@ def confidence(
         views: heatmaps of an image and its mirror images, non-negative, of any scale; in the order of `NAMES`.
         points_net: the landmarks in network pixels.
         stride: network pixels per heatmap pixel.
-        sigma_px: standard deviation of the Gaussians that were trained for, in network pixels.
+        sigma_px: largest standard deviation of the Gaussians that were trained for, in network pixels.
 
     Example:
         >>> maps = torch.zeros(1, 1, 4, 16, 24)

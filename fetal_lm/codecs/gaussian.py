@@ -31,6 +31,10 @@ class GaussianCodec:
         joint: decode the four landmarks together, as the likeliest head (`codecs.joint`), instead of map by map. Which
             of a pair's two maps an end was found in is then forgotten.
 
+    Attributes:
+        widest_px: largest standard deviation of a heatmap in any direction, in network pixels.
+        elongation: largest by smallest standard deviation.
+
     Raises:
         ValueError: an unknown decoder, or a sigma that is not positive.
     """
@@ -40,7 +44,8 @@ class GaussianCodec:
             raise ValueError(f"decoder must be one of {DECODERS}, not {decoder!r}")
         if not sigma_px > 0:
             raise ValueError(f"sigma_px must be positive, not {sigma_px}")
-        self.sigma_px = sigma_px
+        self.sigma_px = self.widest_px = sigma_px
+        self.elongation = 1.0
         self.decoder = decoder
         self.joint = joint
 
@@ -102,8 +107,8 @@ class GaussianCodec:
         if self.decoder == "argmax":
             return decoders.argmax(heatmaps, pixels)
         if self.decoder == "dark":
-            return decoders.dark(heatmaps, pixels)
-        return decoders.local_soft_argmax(heatmaps, math.ceil(WINDOW_SIGMAS * self.sigma_px / stride), pixels)
+            return decoders.dark(heatmaps, pixels, elongation=self.elongation)
+        return decoders.local_soft_argmax(heatmaps, math.ceil(WINDOW_SIGMAS * self.widest_px / stride), pixels)
 
     @staticmethod
     def _profile(centre: Float[Tensor, "*n"], length: int, scale: float) -> Float[Tensor, "*n length"]:

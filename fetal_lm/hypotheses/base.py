@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
@@ -21,7 +21,7 @@ from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
 from fetal_lm.hypotheses import mirror, turn
 from fetal_lm.hypotheses.schedules import Schedule
-from fetal_lm.losses import HeatmapLoss
+from fetal_lm.losses import HeatmapLoss, Target
 from fetal_lm.metrics.landmark_error import BiometryError, LandmarkError
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 
@@ -280,11 +280,17 @@ class Hypothesis(pl.LightningModule, ABC):
         """Stores what `checkpoints.check` asks for."""
         checkpoint[checkpoints.IDENTITY_KEY] = dict(self.identity)
 
-    def encode(self, batch: Batch) -> Float[Tensor, "B 4 h w"]:
-        """Target heatmaps of a batch, made on its device."""
-        return self.codec.encode(batch.points_net, size_net=self.size_net, stride=self.network.stride)
+    def target(self, batch: Batch) -> Target:
+        """What the maps of a batch are compared with, made on its device.
 
-    def visible(self, batch: Batch) -> Bool[Tensor, "B 4"]:
-        """Landmarks inside the frame; the others are left out of the losses."""
-        far_edge = batch.points_net.new_tensor([self.size_net[1], self.size_net[0]]) - 0.5
-        return ((batch.points_net >= -0.5) & (batch.points_net <= far_edge)).all(-1)
+        Landmarks outside the frame are not visible and left out of the losses.
+        """
+        points_net = batch.points_net
+        far_edge = points_net.new_tensor([self.size_net[1], self.size_net[0]]) - 0.5
+        stride = self.network.stride
+        return Target(
+            heatmaps=self.codec.encode(points_net, size_net=self.size_net, stride=stride),
+            points_net=points_net,
+            visible=((points_net >= -0.5) & (points_net <= far_edge)).all(-1),
+            stride=stride,
+        )

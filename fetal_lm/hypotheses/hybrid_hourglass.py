@@ -42,10 +42,10 @@ class HybridHourglass(Hypothesis):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The joint loss, and `heatmap` and `coordinate` on their own."""
         maps, features = self.network(batch.image)
-        visible = self.visible(batch)
-        heatmap = self.heatmap_loss(maps, self.encode(batch), visible)
+        target = self.target(batch)
+        heatmap = self.heatmap_loss(maps, target)
         truth = (batch.points_net + 0.5) / self._frame(batch.points_net)
-        coordinate = self.coordinate_loss(self.coordinate_head(features), truth, visible)
+        coordinate = self.coordinate_loss(self.coordinate_head(features), truth, target.visible)
         return {
             "loss": heatmap + self.coordinate_weight * coordinate,
             "heatmap": heatmap,

@@ -30,4 +30,4 @@ class SingleHourglass(Hypothesis):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The heatmap loss."""
         maps, _ = self.network(batch.image)
-        return {"loss": self.heatmap_loss(maps, self.encode(batch), self.visible(batch))}
+        return {"loss": self.heatmap_loss(maps, self.target(batch))}

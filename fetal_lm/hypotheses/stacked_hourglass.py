@@ -31,9 +31,9 @@ class StackedHourglasses(Hypothesis):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The heatmap loss of every stage (`stage_1` ...) and their sum."""
         maps, _ = self.network(batch.image)
-        targets, visible = self.encode(batch), self.visible(batch)
+        target = self.target(batch)
         stages = {
-            f"stage_{stage + 1}": self.heatmap_loss(maps[:, stage : stage + 1], targets, visible)
+            f"stage_{stage + 1}": self.heatmap_loss(maps[:, stage : stage + 1], target)
             for stage in range(self.network.stacks)
         }
         return {"loss": sum(stages.values(), start=maps.new_zeros(())), **stages}

@@ -61,5 +61,5 @@ def locate(model: Hypothesis, image: Float[Tensor, "B 1 H W"]) -> tuple[Float[Te
     """
     views = model.views(image, flips=model.test_flips, rotations=model.test_rotations)
     points_net = model.located(views)[model.branches[0]]
-    sure = confidence(views.heatmaps, points_net, stride=model.network.stride, sigma_px=model.codec.sigma_px)
+    sure = confidence(views.heatmaps, points_net, stride=model.network.stride, sigma_px=model.codec.widest_px)
     return points_net, sure

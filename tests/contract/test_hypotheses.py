@@ -12,6 +12,7 @@ from fetal_lm.train import build_model
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+OPTIONS = sorted(f"{group}={path.stem}" for group in ("loss", "codec") for path in (CONF / group).glob("*.yaml"))
 SIZE_NET = (64, 96)  # Not square, and small enough for a test.
 
 
@@ -59,9 +60,9 @@ def test_there_are_the_three_hypotheses_of_the_study():
     assert {make(name).label for name in MODELS} >= {"H1", "H2", "H3"}
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
-def test_losses_are_finite_scalars_that_reach_every_weight(model_name, loss):
-    model = make(model_name, f"loss={loss}")
+@pytest.mark.parametrize("option", OPTIONS)
+def test_losses_are_finite_scalars_that_reach_every_weight(model_name, option):
+    model = make(model_name, option)
     losses = model.losses(bright_points(2))
     assert all(value.shape == () and value.isfinite() for value in losses.values())
     losses["loss"].backward()
