@@ -50,15 +50,15 @@ class OutlineHourglass(Hypothesis):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The joint loss, and `heatmap` and `outline` on their own."""
         maps, _ = self.network(batch.image)
-        visible = self.visible(batch)
-        heatmap = self.heatmap_loss(maps[:, :, : landmarks.COUNT], self.encode(batch), visible)
+        target = self.target(batch)
+        heatmap = self.heatmap_loss(maps[:, :, : landmarks.COUNT], target)
         logits = maps[:, -1, landmarks.COUNT].float()
         truth = outline.encode(batch.points_net, size_net=self.size_net, stride=self.network.stride)
         outlines = binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((-2, -1))
         on_map = (batch.points_net + 0.5) / self.network.stride - 0.5
         ellipses = outline.residual(logits.sigmoid(), outline.through(on_map), EDGE_WINDOW).abs().sum(-1)
         # Of a head that the frame cuts the ellipse is not known well enough to teach it.
-        whole = visible.all(-1)
+        whole = target.visible.all(-1)
         edge, ellipse = (
             per_image.where(whole, 0.0).sum() / whole.sum().clamp_min(1) for per_image in (outlines, ellipses)
         )
