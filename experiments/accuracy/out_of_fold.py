@@ -132,8 +132,9 @@ def _distribution(axis: Axes, table: pd.DataFrame, third: np.ndarray, title: str
         if known.size:
             # What is smaller than the axis begins is counted at its left end.
             axis.ecdf(np.maximum(known, SMALLEST_ERROR), color=MODEL_COLOURS[place], label=name)
-    (median,) = (target.limit for target in TARGETS if target.figure == "median_mm")
-    axis.plot([median], [0.5], "k*", ms=11, ls="none", label="target of the median")
+    for target in TARGETS:
+        if target.figure == "median_mm" and target.limit is not None:
+            axis.plot([target.limit], [0.5], "k*", ms=11, ls="none", label="target of the median")
     axis.set_title(title, fontsize=9)
     axis.set(xscale="log", xlabel="order-free landmark error, mm (log scale)", ylabel="share of landmarks")
     axis.set(ylim=(0, 1.01))

@@ -113,9 +113,10 @@ def terciles(true_hc_mm: pd.Series[float]) -> pd.Series[str]:
         ['large', 'small', 'middle', 'small']
     """
     rank = true_hc_mm.rank(method="first")
-    place = np.ceil(3 * (rank - 1) / max(int(rank.count()) - 1, 1)).clip(lower=1) - 1
-    codes = place.fillna(-1).astype(int)
-    return pd.Series(pd.Categorical.from_codes(codes, list(HEAD_SIZES), ordered=True), index=true_hc_mm.index)
+    place = (3 * (rank - 1) / max(int(rank.count()) - 1, 1)).to_numpy(dtype=np.float64)
+    codes = np.where(np.isnan(place), -1, np.maximum(np.ceil(place), 1) - 1).astype(np.int64)
+    named = pd.Categorical.from_codes(codes, pd.Index(HEAD_SIZES), ordered=True)
+    return pd.Series(named, index=true_hc_mm.index)
 
 
 def some(names: Sequence[str]) -> str:
