@@ -21,10 +21,12 @@ import typer
 
 from fetal_lm.atomic import write_text
 from fetal_lm.audit.distance import distances_px
+from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.canvas import grid, legend_below, save
 from fetal_lm.report.charges import image_measures
 from fetal_lm.report.comparison import compare
+from fetal_lm.report.kept import named_folders, replaced
 from fetal_lm.report.markdown import table_lines
 from fetal_lm.report.pictures import MODEL_COLOURS
 from fetal_lm.report.statistics import interval_of_mean
@@ -67,11 +69,12 @@ def main(
     """Prints the table, keeps its rows and draws the picture."""
     kept = output.with_suffix(".csv")
     found = [Found(*row) for row in pd.read_csv(kept).itertuples(index=False)] if kept.exists() else []
-    for given in sweeps or []:
-        what, _, folder = given.partition("=")
-        if not folder:
-            raise typer.BadParameter(f"expected NAME=FOLDER, got {given!r}")
-        found = _with(found, what, _found(what, Path(folder)))
+    try:
+        folders = named_folders(sweeps or [])
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+    for what, folder in folders.items():
+        found = replaced(found, what, _found(what, folder), name_of=lambda one: one.what)
     if not found:
         raise typer.BadParameter(f"expected NAME=FOLDER of at least one finished sweep, as {kept} is not there")
     reported = [
@@ -82,14 +85,6 @@ def main(
     write_text(kept, pd.DataFrame(found).round(1).to_csv(index=False))
     _picture(found, output)
     typer.echo(f"\nwrote {kept} and {output}")
-
-
-def _with(found: list[Found], what: str, new: list[Found]) -> list[Found]:
-    """The rows with those of one name replaced in their place, or added at the end."""
-    places = [place for place, one in enumerate(found) if one.what == what]
-    others = [one for one in found if one.what != what]
-    place = places[0] if places else len(others)
-    return [*others[:place], *new, *others[place:]]
 
 
 def _found(what: str, folder: Path) -> list[Found]:

@@ -9,9 +9,8 @@ import pandas as pd
 import typer
 
 from fetal_lm.report.charges import image_measures
+from fetal_lm.report.pooling import terciles
 from fetal_lm.report.sweep import read_sweep
-
-TERCILES = ("small", "middle", "large")
 
 
 def main(sweep: Annotated[Path, typer.Argument(help="Folder of a finished sweep.")]) -> None:
@@ -19,7 +18,7 @@ def main(sweep: Annotated[Path, typer.Argument(help="Folder of a finished sweep.
     parts: list[pd.DataFrame] = []
     for run in read_sweep(sweep).runs:
         table = run.predictions[run.predictions["branch"] == run.row.primary_branch]
-        tercile = pd.qcut(table["true_hc_mm"], 3, labels=list(TERCILES))
+        tercile = terciles(table["true_hc_mm"])
         measures = image_measures(table)[["bpd_mae_mm"]]
         parts.append(measures.assign(model=run.row.hypothesis, tercile=tercile, true_hc_mm=table["true_hc_mm"]))
     groups = pd.concat(parts).groupby(["model", "tercile"], observed=True)

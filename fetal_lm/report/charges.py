@@ -26,6 +26,9 @@ REFERENCE_SIZE_PX: Final = 256.0
 
 SUCCESS_THRESHOLDS_MM: Final = (1, 2, 3, 4)
 
+GROSS_ERROR_OF_OFD: Final = 0.1
+"""A landmark that is farther off than this share of the true OFD lies elsewhere in the head, or beside it."""
+
 _ROUNDING_PX: Final = 1e-6
 """A half turn that gains less than this gains nothing: both errors are sums of rounded numbers."""
 
@@ -109,6 +112,19 @@ def image_measures(table: pd.DataFrame) -> pd.DataFrame:
     measures["undecoded_rate"] = charges.undecoded.mean(axis=1)
     measures["half_turned"] = _half_turned(table)
     return pd.DataFrame({"image": table["image"], "examination": table["examination"], **measures}, index=table.index)
+
+
+def without_gross_error(table: pd.DataFrame) -> Bool[np.ndarray, " N"]:
+    """Images whose four landmarks are all there and none farther off than `GROSS_ERROR_OF_OFD` of the true OFD.
+
+    Order-free, in the original frame; needs no spacing. A miss is a gross error whatever its charge.
+
+    Args:
+        table: rows of a `predictions.prediction_table`.
+    """
+    undecoded = np.isnan(_columns(table, "{}_x")).any(axis=1)
+    largest_px = _endpoint_errors(table).max(axis=1)
+    return np.asarray(~undecoded & (largest_px <= GROSS_ERROR_OF_OFD * _column(table, "true_ofd_px")))
 
 
 def reference_scale(size_orig: Float[np.ndarray, "N 2"]) -> Float[np.ndarray, "N 1 2"]:

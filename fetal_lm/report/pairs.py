@@ -7,7 +7,7 @@ much another training would move the figures is the spread over seeds (`report.s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final, Literal, NamedTuple
@@ -105,10 +105,10 @@ def compare_pairs(
     for entry in entries:
         couples += combinations([(entry, branch) for branch in entry.branches], 2)
     sides = dict.fromkeys(side for couple in couples for side in couple)
-    digests = {side: _digest(*side) for side in sides}
+    digests = {side: digest(*side) for side in sides}
     rows: list[dict[str, Any]] = []
     for first, second in couples:
-        reason = _why_not(measured[first], measured[second], digests[first] == digests[second])
+        reason = why_not(measured[first], measured[second], digests[first] == digests[second])
         if reason:
             within = first[0] is second[0]
             names = [f"{entry.label} ({branch})" if within else entry.label for entry, branch in (first, second)]
@@ -124,14 +124,24 @@ def compare_pairs(
         for figure in figures:
             difference = (measured[second][figure] - measured[first][figure]).to_numpy(dtype=np.float64)
             rows.append({**names_of_pair, "figure": figure, **paired_figures(difference, examinations)})
+    return Pairs(with_verdicts(rows, figures), tuple(not_compared))
+
+
+def with_verdicts(rows: Iterable[Mapping[str, Any]], figures: Sequence[str]) -> pd.DataFrame:
+    """A `Pairs.table` of rows that lack `p_holm` and `verdict`, sorted by figure.
+
+    Args:
+        rows: names of the pair, figure, and what `paired_figures` says; other keys are left out.
+        figures: in the order of the table; the rows of one are one family of tests.
+    """
     place = {figure: number for number, figure in enumerate(figures)}
-    rows.sort(key=lambda row: place[row["figure"]])
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"p_holm": np.float64})
+    ordered = sorted(rows, key=lambda row: place[row["figure"]])
+    table = pd.DataFrame(ordered, columns=list(COLUMNS)).astype({"p_holm": np.float64})
     for figure in figures:
         family = table["figure"] == figure
         table.loc[family, "p_holm"] = holm(table.loc[family, "p"].to_numpy(dtype=np.float64))
     table["verdict"] = [verdict(row) for row in table.to_dict("records")]
-    return Pairs(table, tuple(not_compared))
+    return table
 
 
 def paired_figures(difference: Float[np.ndarray, " N"], examinations: Sequence[str]) -> dict[str, int | float]:
@@ -238,16 +248,20 @@ def verdict(row: Mapping[Any, Any]) -> Verdict:
     return "no clear difference"
 
 
-def _digest(entry: Entry, branch: str) -> str:
+def digest(entry: Entry, branch: str) -> str:
+    """`fairness.digest_of_test_set` of all images that a branch of an entry was tested on."""
     pooled = pd.concat(entry.tables(branch).values(), ignore_index=True)
     return digest_of_test_set(pooled.drop_duplicates("image"))
 
 
-def _why_not(first: pd.DataFrame, second: pd.DataFrame, same_labels: bool) -> str | None:
+def why_not(first: pd.DataFrame, second: pd.DataFrame, same_labels: bool) -> str | None:
     """Why the rows of two frames of measures, both sorted by image, are not pairs; None if they are."""
     ours, theirs = set(first["image"]), set(second["image"])
     if ours != theirs:
-        return f"they are tested on different images ({len(theirs)} and {len(ours)}, {len(ours & theirs)} shared)"
+        return (
+            f"they are tested on different images ({len(theirs)} and {len(ours)}, {len(ours & theirs)} shared; for "
+            f"example {min(ours ^ theirs)} by one of them alone)"
+        )
     if not same_labels:
         return "their test images have different labels or pixel spacings"
     # Checked as a list: an image under two examinations would have two rows.

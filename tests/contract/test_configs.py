@@ -84,6 +84,14 @@ def test_the_three_models_are_swept_over_seeds():
     assert params.seed == "0,1,2"
 
 
+def test_the_study_of_accuracy_has_every_fold():
+    cfg = compose_job("experiment=accuracy", "data.root=x")
+    assert cfg.hydra.sweeper.params["data.fold"].split(",") == [str(fold) for fold in range(cfg.data.folds)]
+    assert (cfg.hydra.mode.name, cfg.data.name, cfg.seed) == ("MULTIRUN", "hc18", 0)
+    # The split is by examination, or the predictions would not be out of fold.
+    assert cfg.split._target_ == "fetal_lm.data.splits.by_examination"
+
+
 def test_an_unknown_option_lists_the_choices():
     with pytest.raises(MissingConfigException, match="stacked_hourglass"):
         compose_job("model=unet")

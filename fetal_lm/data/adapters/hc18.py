@@ -32,7 +32,7 @@ from fetal_lm.landmarks import canonical_order
 
 IMAGE_FOLDER: Final = "training_set"
 SPACING_CSV: Final = "training_set_pixel_size_and_HC.csv"
-_NAME, _SPACING = "filename", "pixel size(mm)"
+_NAME, _SPACING, _CIRCUMFERENCE = "filename", "pixel size(mm)", "head circumference (mm)"
 _OUTLINE_SUFFIX: Final = "_Annotation"
 
 _LARGEST_RESIDUAL_PX: Final = 6.0
@@ -223,12 +223,19 @@ def read_spacing(path: Path) -> dict[str, float]:
     Raises:
         InputError: the CSV is missing or empty, lacks a column, or has a name twice or a spacing that is not above 0.
     """
-    spacing: dict[str, float] = {}
-    for image, row in read_rows(path, (_NAME, _SPACING), key=_NAME).items():
-        spacing[image] = row.number(_SPACING)
-        if spacing[image] <= 0:
-            raise row.error(_SPACING, "millimetres per pixel above 0", row.text(_SPACING), "correct the cell")
-    return spacing
+    return _read_positive(path, _SPACING, "millimetres per pixel above 0")
+
+
+def read_circumferences(path: Path) -> dict[str, float]:
+    """The head circumference in mm by image name that HC18's CSV gives, which its challenge is judged by.
+
+    It is that of the sonographer's ellipse before that was drawn: the ellipse through an outline's pixels only comes
+    near it.
+
+    Raises:
+        InputError: the CSV is missing or empty, lacks a column, or has a name twice or a length that is not above 0.
+    """
+    return _read_positive(path, _CIRCUMFERENCE, "millimetres above 0")
 
 
 def spacing_as_given(path: Path) -> dict[str, float]:
@@ -239,6 +246,15 @@ def spacing_as_given(path: Path) -> dict[str, float]:
     """
     rows = stream_rows(path, (_NAME, _SPACING))
     return {row.cells[_NAME]: row.number_or_problem(_SPACING)[0] for row in rows}
+
+
+def _read_positive(path: Path, column: str, expected: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for image, row in read_rows(path, (_NAME, column), key=_NAME).items():
+        found[image] = row.number(column)
+        if found[image] <= 0:
+            raise row.error(column, expected, row.text(column), "correct the cell")
+    return found
 
 
 def _outline(path: Path) -> Path:

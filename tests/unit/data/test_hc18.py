@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fetal_lm.biometry import diameters
-from fetal_lm.data.adapters.hc18 import SPACING_CSV, Hc18, NoEllipseError, axis_ends
+from fetal_lm.data.adapters.hc18 import SPACING_CSV, Hc18, NoEllipseError, axis_ends, read_circumferences
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import canonical_order
 
@@ -136,6 +136,18 @@ def test_records_have_names_examinations_sizes_and_spacings(make_hc18):
     assert lengths["bpd"] == pytest.approx(32, abs=0.6)
     for record in records:
         np.testing.assert_array_equal(canonical_order(record.points_orig), record.points_orig)
+
+
+def test_the_csvs_circumferences_are_read_by_name(make_hc18):
+    path = make_hc18() / SPACING_CSV
+    path.write_text(path.read_text().replace("001_2HC.png,0.5,100.0", "001_2HC.png,0.5,123.25"))
+    lengths_mm = {"000_HC.png": 100.0, "001_HC.png": 100.0, "001_2HC.png": 123.25, "002_HC.png": 100.0}
+    assert read_circumferences(path) == lengths_mm
+    path.write_text(path.read_text().replace("123.25", "0"))
+    with pytest.raises(
+        InputError, match=r"line 4, column 'head circumference \(mm\)': expected millimetres above 0, got 0"
+    ):
+        read_circumferences(path)
 
 
 def test_images_are_read_and_keyed_by_content(make_hc18):

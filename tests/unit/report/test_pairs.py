@@ -262,7 +262,7 @@ def test_pairs_without_the_same_images_are_named(tmp_path: Path, make_run: MakeR
     against_first = pairs.not_compared[:3]
     assert against_first == (
         "H3 stacked_hourglass is not compared with H1 single_hourglass: they are tested on different images "
-        "(2 and 2, 1 shared)",
+        "(2 and 2, 1 shared; for example b.png by one of them alone)",
         "H4 relabelled is not compared with H1 single_hourglass: their test images have different labels or pixel "
         "spacings",
         "H5 regrouped is not compared with H1 single_hourglass: their test images belong to different examinations",

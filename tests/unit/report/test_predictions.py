@@ -11,7 +11,7 @@ import pytest
 
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES, half_turn
-from fetal_lm.report.charges import image_measures
+from fetal_lm.report.charges import image_measures, without_gross_error
 from fetal_lm.report.predictions import (
     COLUMNS,
     best_median_worst,
@@ -200,6 +200,28 @@ def test_a_miss_fails_every_threshold_however_small_the_frame_is(make_record: Ma
     summary = summarise(table_of(make_record, np.full((4, 2), np.nan), mm_per_px=0.001))
     assert summary["mean_mm"] < 1.0
     assert summary["sdr_1mm"] == summary["sdr_4mm"] == 0.0
+
+
+def test_a_gross_error_is_a_tenth_of_the_ofd_off_in_the_original_frame(make_record: MakeRecord) -> None:
+    # The OFD is 200 px; squashed the two axes have different scales.
+    shifts = [(0, (20.0, 0.0)), (3, (0.0, -20.0)), (1, (20.1, 0.0)), (2, (0.0, 20.1)), (2, (15.0, 15.0))]
+    predicted = [HEAD.copy() for _ in shifts]
+    for points, (landmark, shift) in zip(predicted, shifts, strict=True):
+        points[landmark] += shift
+    silent, silent_at_the_edge = HEAD.copy(), HEAD.copy()
+    silent[2] = silent_at_the_edge[1] = np.nan
+    table = table_of(make_record, *predicted, half_turn(HEAD), silent, silent_at_the_edge)
+    expected = [True, True, False, False, False, True, False, False]
+    assert without_gross_error(table).tolist() == expected
+    assert without_gross_error(table.assign(mm_per_px=np.nan)).tolist() == expected
+
+
+def test_a_miss_is_a_gross_error_however_small_the_frame_is(make_record: MakeRecord) -> None:
+    # Of a head far larger than its frame even the farthest corner is near.
+    silent = 100 * HEAD
+    silent[0] = np.nan
+    record = make_record(points_orig=100 * HEAD, size_orig=(20, 20))
+    assert without_gross_error(prediction_table([record], {"b": silent[None]})).tolist() == [False]
 
 
 def test_unknown_spacing_gives_no_mm_and_is_counted(make_record: MakeRecord) -> None:
