@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
@@ -20,6 +22,7 @@ _PNG_HEADER_BYTES: Final = 24  # signature, then length, type, width and height 
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
 _UINT16_TO_UINT8: Final = 257
+_GREY: Final = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 
 
 def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray, "H W"]:
@@ -44,22 +47,42 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
     image = None
     if content:
         try:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), _GREY)
         except cv2.error as error:
             raise _damaged(path, f"OpenCV cannot decode it ({error.err})") from error
     if image is None:
         raise _damaged(path, f"it is not an image that OpenCV can decode ({len(content)} bytes)")
-    image = _to_8_bits(image)
-    if image.dtype != np.uint8:
-        raise InputError(
-            f"{path}: expected an image of 8 or 16 bits per channel, got {image.dtype}; convert it to 8 bits"
-        )
+    image = _checked_grey(path, image)
     if size_orig is not None and image.shape != size_orig:
         raise InputError(
             f"{path}: expected {size_orig[1]} x {size_orig[0]} px (width x height), got {image.shape[1]} x "
             f"{image.shape[0]}; the labels are in pixels of the original image, so restore the original"
         )
-    return np.asarray(image)
+    return image
+
+
+def read_pages(path: Path, count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
+    """Reads the pages of a TIFF one by one as `read_grey` reads an image; they may differ in size.
+
+    Args:
+        path: of the file.
+        count: how many pages it has.
+
+    Raises:
+        InputError: the file is missing, or a page is truncated, damaged or of other pixels.
+    """
+    content = np.frombuffer(_bytes(path), np.uint8)
+    for number in range(count):
+        try:
+            # OpenCV decodes a damaged page as well as it can and says nothing; Pillow says so.
+            with Image.open(path) as file:
+                file.seek(number)
+                file.load()
+            _, pages = cv2.imdecodemulti(content, _GREY, range=(number, number + 1))
+            (page,) = pages
+        except (OSError, ValueError, SyntaxError, EOFError, cv2.error) as error:
+            raise _damaged(path, f"page {number + 1} of {count} cannot be decoded ({error})") from error
+        yield _checked_grey(path, page)
 
 
 def grey_of(image: np.ndarray) -> UInt8[np.ndarray, "H W"]:
@@ -116,6 +139,15 @@ def digest(path: Path) -> str:
         InputError: the file cannot be read.
     """
     return hashlib.sha256(_bytes(path)).hexdigest()
+
+
+def _checked_grey(path: Path, image: np.ndarray) -> UInt8[np.ndarray, "H W"]:
+    image = _to_8_bits(image)
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"{path}: expected an image of 8 or 16 bits per channel, got {image.dtype}; convert it to 8 bits"
+        )
+    return np.asarray(image)
 
 
 def _to_8_bits(image: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from fetal_lm.data.images import read_grey
+from fetal_lm.data.images import read_grey, read_pages
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration
 from fetal_lm.predict.dicom import calibration_of, is_dicom, read_dicom, read_header
@@ -46,29 +46,33 @@ def frames_of(path: Path) -> Iterator[Frame]:
         calibration = calibration_of(header)
         for number, image in enumerate(read_dicom(path, header), start=1):
             yield Frame(number, image, calibration)
+    elif (pages := _checked_pages(path)) > 1:
+        for number, image in enumerate(read_pages(path, pages), start=1):
+            yield Frame(number, image, Calibration())
     else:
-        _check_header(path)
         yield Frame(1, read_grey(path), Calibration())
 
 
-def _check_header(path: Path) -> None:
-    """Refuses what must not be decoded, by its header alone."""
+def _checked_pages(path: Path) -> int:
+    """How many pages a TIFF has, 1 for any other image; refuses what must not be decoded, by its headers alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `LARGEST_PX` is the limit.
         try:
             with Image.open(path) as header:
-                (width, height), pages = header.size, getattr(header, "n_frames", 1)
-                several = header.format == "TIFF" and pages > 1
+                # Animations are not ultrasound; their first picture stands for them.
+                pages = getattr(header, "n_frames", 1) if header.format == "TIFF" else 1
+                sizes = []
+                for page in range(pages):
+                    header.seek(page)
+                    sizes.append(header.size)
         except Image.DecompressionBombError as error:
             raise InputError(f"{path}: too large ({error}); expected one ultrasound image, scale it down") from error
         except (OSError, ValueError, SyntaxError, EOFError):
             # Pillow knows fewer kinds of pixels than OpenCV, which says what is wrong if anything is.
-            return
-    _check(path, width, height)
-    if several:
-        raise InputError(
-            f"{path}: expected one image, got a TIFF of {pages} pages; save each page as a file of its own"
-        )
+            return 1
+    for width, height in sizes:
+        _check(path, width, height)
+    return pages
 
 
 def _check(path: Path, width: int, height: int) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -103,10 +104,30 @@ def test_a_huge_image_is_refused_by_its_header(tmp_path):
             list(frames_of(path))
 
 
-def test_a_tiff_of_several_pages_is_not_cut_to_its_first(tmp_path):
-    cv2.imwritemulti(str(tmp_path / "a.tif"), [GREY, GREY])
-    with pytest.raises(InputError, match="2 pages"):
-        list(frames_of(tmp_path / "a.tif"))
+def test_every_page_of_a_tiff_is_a_frame(tmp_path):
+    other = (255 - GREY)[:-3, :-5]
+    wide = GREY.astype(np.uint16) * 257
+    cv2.imwritemulti(str(tmp_path / "a.tif"), [GREY, other, wide])
+    frames = list(frames_of(tmp_path / "a.tif"))
+    assert [frame.number for frame in frames] == [1, 2, 3]
+    for frame, expected in zip(frames, (GREY, other, GREY), strict=True):
+        np.testing.assert_array_equal(frame.image, expected)
+
+
+def test_a_tiff_whose_second_page_is_damaged_is_an_error_after_the_first(tmp_path):
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
+    Image.fromarray(noise).save(path, save_all=True, append_images=[Image.fromarray(noise)], compression="tiff_lzw")
+    with Image.open(path) as header:
+        header.seek(1)
+        start, length = header.tag_v2[273][0], header.tag_v2[279][0]
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = bytes(length)
+    path.write_bytes(content)
+    frames = frames_of(path)
+    np.testing.assert_array_equal(next(frames).image, noise)
+    with pytest.raises(InputError, match="page 2"):
+        next(frames)
 
 
 def test_every_frame_of_a_dicom_is_read(tmp_path):
