@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -15,6 +17,12 @@ from fetal_lm.errors import InputError
 
 IDENTITY_KEY: Final = "fetal_lm"
 LAST: Final = "last"
+BEST: Final = Path("checkpoints", "best.ckpt")
+"""In a run's folder, the weights that were selected."""
+
+PACKED_SUFFIX: Final = ".safetensors"
+PACKED: Final = Path("weights").with_suffix(PACKED_SUFFIX)
+"""In a packed run's folder, the same."""
 
 _AVERAGE_KEY: Final = "averaging_state"
 """What Lightning's `WeightAveraging` adds to a checkpoint, beside the weights of the last step."""
@@ -70,6 +78,8 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is not a checkpoint, is damaged, or holds anything but tensors and plain values.
     """
+    if path.suffix == PACKED_SUFFIX:
+        return _read_packed(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
@@ -80,6 +90,30 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise InputError(f"{path}: holds no model weights; expected a .ckpt file that a run wrote")
     return content
+
+
+def pack(path: Path) -> bytes:
+    """A checkpoint's weights and whose they are as a safetensors file, which can hold no code and nothing else.
+
+    Raises:
+        InputError: as `read`.
+    """
+    content = read(path)
+    weights = {name: value.contiguous() for name, value in content["state_dict"].items()}
+    identity = content.get(IDENTITY_KEY) or {}
+    return safetensors.torch.save(weights, {name: str(value) for name, value in identity.items()})
+
+
+def _read_packed(path: Path) -> dict[str, Any]:
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+            identity = dict(file.metadata() or {})
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise InputError(
+            f"{path}: not readable weights ({error}); expected a file that `fetal-lm package` wrote"
+        ) from error
+    return {"state_dict": weights, IDENTITY_KEY: identity}
 
 
 def check(path: Path, identity: Mapping[str, str]) -> None:

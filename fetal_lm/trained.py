@@ -80,13 +80,15 @@ def load_run(path: Path) -> TrainedRun:
     """Loads a run.
 
     Args:
-        path: the run's folder, for its selected weights; or another checkpoint in its folder `checkpoints`.
+        path: the run's folder, also a packed one, for its selected weights; or another checkpoint in its folder
+            `checkpoints`.
 
     Raises:
         InputError: a file is missing or damaged, the manifest is not the one that the checkpoint was trained with, or
             the configuration is of a version of fetal_lm with other options.
     """
-    folder, checkpoint = path, path / "checkpoints" / "best.ckpt"
+    packed = path / checkpoints.PACKED
+    folder, checkpoint = path, packed if packed.is_file() else path / checkpoints.BEST
     if path.is_file() or path.suffix == ".ckpt":
         folder, checkpoint = path.resolve().parent.parent, path
         if not (folder / ROW_FILE).is_file():

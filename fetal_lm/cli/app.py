@@ -394,3 +394,27 @@ def export(
     from fetal_lm.export.command import export as write
 
     raise typer.Exit(write(model, output, force=force))
+
+
+@app.command(
+    epilog="Examples:\n\n  fetal-lm package outputs/single_hourglass/2026-01-31_12-00-00 --output head_model\n\n"
+    "  fetal-lm predict scans --output measured --model head_model\n\n"
+    "  fetal-lm evaluate head_model --data hc18 --root DIR --output judged"
+)
+def package(
+    model: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a finished run.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write; it must not be there yet.", show_default=False)
+    ],
+) -> None:
+    """Write a finished run as a small folder to give away: weights that can hold no code, and how to use them.
+
+    The folder takes a run's place wherever one is asked for. It holds weights.safetensors, the options of the model
+    (config.yaml), whom it was trained on (split.json, so that evaluate can refuse them) and what the run measured
+    (row.json, predictions.csv, history.csv); no images, and no path of this machine.
+
+    Exit code: 0 if it was written; 2 if the run cannot be loaded or the folder cannot be written.
+    """
+    from fetal_lm.export.package import package as write
+
+    write(model, output)

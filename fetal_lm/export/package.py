@@ -1,0 +1,94 @@
+"""A finished run -> a small folder to give away, which measures wherever it lies: what `fetal-lm package` does."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from fetal_lm import checkpoints
+from fetal_lm.atomic import write_text
+from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
+from fetal_lm.errors import InputError
+from fetal_lm.report.row import FILE_NAME as ROW_FILE
+from fetal_lm.report.row import write_row
+from fetal_lm.trained import TrainedRun, load_run
+
+CONFIG_FILE: Final = "config.yaml"
+
+COPIED: Final = (MANIFEST_FILE, "predictions.csv", "history.csv")
+"""What names no place; the last two are what a report and an evaluation ask a run for."""
+
+_OF_THE_MACHINE: Final = ("hydra", "paths", "logger", "callbacks", "ckpt_path", "init_from")
+"""Keys that say where things lay and what watched the training."""
+
+
+def package(model: Path, output: Path, *, console: Console | None = None) -> None:
+    """Writes a run's weights with all that is needed to use them, and nothing about the machine that trained it.
+
+    Args:
+        model: the folder of a finished run.
+        output: a folder that is not there yet; it gets weights.safetensors, config.yaml, split.json (whom the weights
+            know, so that `fetal-lm evaluate` can refuse them), predictions.csv, history.csv and row.json.
+        console: where to print.
+
+    Raises:
+        InputError: the run cannot be loaded, the folder is there already or cannot be written.
+    """
+    console = console or Console()
+    folder = model.expanduser()
+    run = load_run(folder)
+    if output.exists():
+        raise InputError(f"{output}: is there already; name a folder that is not, or remove it")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
+            temporary = Path(name) / output.name
+            temporary.mkdir()
+            _write(run, folder, temporary)
+            temporary.rename(output)
+    except OSError as error:
+        raise InputError(
+            f"{output}: cannot be written ({error.strerror or error}); free some space, or name another folder with "
+            "--output"
+        ) from error
+    # What was written is what will be used.
+    load_run(output)
+    size = sum(path.stat().st_size for path in output.iterdir())
+    for line in (
+        f"wrote {output}: {size / 1e6:.1f} MB, {run.model.label} {run.row.model}",
+        f"Next: fetal-lm predict IMAGES --model {output} --output DIR",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _write(run: TrainedRun, folder: Path, output: Path) -> None:
+    packed = folder / checkpoints.PACKED
+    checkpoint = packed if packed.is_file() else folder / checkpoints.BEST
+    (output / checkpoints.PACKED).write_bytes(checkpoints.pack(checkpoint))
+    write_text(output / CONFIG_FILE, OmegaConf.to_yaml(portable(run.cfg)))
+    for name in COPIED:
+        shutil.copyfile(folder / name, output / name)
+    overrides = [override for override in run.row.overrides if not _names_a_place(override)]
+    write_row(replace(run.row, overrides=overrides), output / ROW_FILE)
+
+
+def portable(cfg: DictConfig) -> DictConfig:
+    """A run's configuration without the places of one machine: images and cache are looked for as on a new one."""
+    content: dict[Any, Any] = {key: value for key, value in cfg.items() if key not in _OF_THE_MACHINE}
+    plain = OmegaConf.create(content)
+    for key in ("root", "source", "judge"):
+        if key in plain.data:
+            plain.data[key] = None
+    plain.data.cache = False
+    return plain
+
+
+def _names_a_place(override: str) -> bool:
+    key = override.partition("=")[0].lstrip("+~")
+    return key.split(".")[0] in _OF_THE_MACHINE or "root" in key.split(".") or key.endswith((".only", ".path"))
