@@ -121,7 +121,8 @@ def check(path: Path, identity: Mapping[str, str]) -> None:
 
     Args:
         path: of the checkpoint.
-        identity: of the run: `model` and `split_digest`.
+        identity: of the run: `model`, `split_digest`, and `before`, whom its first weights knew
+            (`data.manifest.before_digest`; empty in checkpoints of versions before it was stored).
 
     Raises:
         InputError: it is of another model, or was trained on another split.
@@ -136,6 +137,11 @@ def check(path: Path, identity: Mapping[str, str]) -> None:
         raise InputError(
             f"{path}: trained on another split than this run's (data, data.fold or split differ), so that test images "
             "might have been trained on; choose the options of the run that wrote it"
+        )
+    if stored.get("before", "") != identity["before"]:
+        raise InputError(
+            f"{path}: began with other weights (init_from) than its split.json says, so that test images might have "
+            "been trained on; restore the run's folder"
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fetal_lm import checkpoints
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
-from fetal_lm.data.manifest import Learnt, read_manifest
+from fetal_lm.data.manifest import Learnt, before_digest, read_manifest
 from fetal_lm.data.records import Record
 from fetal_lm.data.splits import Split
 from fetal_lm.errors import InputError
@@ -32,7 +32,8 @@ def learnt_by(checkpoint: Path) -> tuple[Learnt, ...]:
             f"there is no {path}, so that nobody knows whom these weights were trained on; give it in its run's folder"
         )
     manifest = read_manifest(path)
-    if identity.get("split_digest") != manifest.digest:
+    of_the_same_run = identity.get("split_digest") == manifest.digest
+    if not of_the_same_run or identity.get("before", "") != before_digest(manifest.before):
         raise InputError(
             f"init_from={checkpoint}: {path} is of another run than the checkpoint, so that nobody knows whom these "
             "weights were trained on; restore the run's folder"
@@ -40,18 +41,16 @@ def learnt_by(checkpoint: Path) -> tuple[Learnt, ...]:
     return manifest.learnt
 
 
-def learnt_before(checkpoint: Path, *, began_elsewhere: bool) -> tuple[Learnt, ...]:
-    """What a run that goes on from its checkpoint had taken over when it began.
+def learnt_before(checkpoint: Path) -> tuple[Learnt, ...]:
+    """What a run that goes on from its checkpoint had taken over when it began, if its `split.json` is there.
 
-    Args:
-        checkpoint: of the run.
-        began_elsewhere: whether it began with another run's weights; if not, it may lack its `split.json`.
+    `checkpoints.check` compares it with what the checkpoint says.
 
     Raises:
-        InputError: the `split.json` is missing or damaged.
+        InputError: the `split.json` is damaged.
     """
     path = _manifest_beside(checkpoint)
-    return read_manifest(path).before if began_elsewhere or path.is_file() else ()
+    return read_manifest(path).before if path.is_file() else ()
 
 
 def refuse_known(

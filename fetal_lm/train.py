@@ -23,7 +23,7 @@ from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
-from fetal_lm.data.manifest import Learnt, read_manifest, split_digest, write_manifest
+from fetal_lm.data.manifest import Learnt, before_digest, read_manifest, split_digest, write_manifest
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, seen_test_images
 from fetal_lm.errors import InputError
@@ -85,18 +85,24 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         check_same_configuration(folder / "config.yaml", config)
     data = _data_module(cfg, source, records, split)
     model = build_model(cfg)
-    model.identity = {"model": choices["model"], "split_digest": split_digest(split, records)}
     before: tuple[Learnt, ...] = ()
+    if checkpoint_path is not None:
+        before = pretrained.learnt_before(checkpoint_path)
+    elif cfg.init_from is not None:
+        before = pretrained.learnt_by(Path(cfg.init_from))
+    model.identity = {
+        "model": choices["model"],
+        "split_digest": split_digest(split, records),
+        "before": before_digest(before),
+    }
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
         checkpoints.check_average(checkpoint_path, wanted="ema" in cfg.callbacks)
-        before = pretrained.learnt_before(checkpoint_path, began_elsewhere=cfg.init_from is not None)
         log.info(
             "%s goes on after epoch %s of %s", name, checkpoints.read(checkpoint_path).get("epoch"), checkpoint_path
         )
     elif cfg.init_from is not None:
         first = Path(cfg.init_from)
-        before = pretrained.learnt_by(first)
         pretrained.refuse_known(first, before, split, records, archive=source.archive, contents=contents)
         checkpoints.load_weights(model, first)
         log.info("%s begins with the weights of %s", name, first)

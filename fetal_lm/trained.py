@@ -15,7 +15,7 @@ from fetal_lm.configuration import read_configuration
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.images import digest
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
-from fetal_lm.data.manifest import Manifest, read_manifest
+from fetal_lm.data.manifest import Manifest, before_digest, read_manifest
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split
 from fetal_lm.data.transforms import Augmentation
@@ -104,7 +104,10 @@ def load_run(path: Path) -> TrainedRun:
     row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
     config = folder / "config.yaml"
     # A manifest of another run would let trained images pass.
-    checkpoints.check(checkpoint, {"model": row.model, "split_digest": manifest.digest})
+    checkpoints.check(
+        checkpoint,
+        {"model": row.model, "split_digest": manifest.digest, "before": before_digest(manifest.before)},
+    )
     cfg = read_configuration(config)
     try:
         model = build_model(cfg)

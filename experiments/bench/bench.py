@@ -103,7 +103,7 @@ def _forward() -> list[tuple[str, str]]:
     def forward(image: torch.Tensor) -> Step:
         def step() -> object:
             with torch.inference_mode(), autocast():
-                return model.points(image, flips=model.test_flips)
+                return model.points(image, flips=model.test_flips, rotations=model.test_rotations)
 
         return step
 

@@ -121,6 +121,12 @@ def split_digest(split: Split, records: Sequence[Record]) -> str:
     return _digest({part: [records[index].image for index in getattr(split, part)] for part in _PARTS})
 
 
+def before_digest(before: Sequence[Learnt]) -> str:
+    """SHA-256 of whom the first weights of a run knew; empty if they knew nobody."""
+    content = [[one.archive, dict(one.images), dict(one.contents)] for one in before]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() if before else ""
+
+
 def write_manifest(
     path: Path,
     split: Split,

@@ -76,7 +76,7 @@ def _about(run: TrainedRun) -> About:
         low_confidence=LOW_CONFIDENCE,
         decoding=f"{'image and three mirror images' if run.model.test_flips else 'image alone'}, {codec.decoder}, "
         f"{'all landmarks together' if codec.joint else 'map by map'}, sigma {codec.sigma_px} px, stride "
-        f"{network.stride} px",
+        f"{network.stride} px, branch {run.model.branches[0]}",
         weights_sha256=run.digest,
         config_sha256=run.config_digest,
         split_digest=run.row.split_digest,

@@ -34,7 +34,7 @@ class Reading(NamedTuple):
     Attributes:
         heatmaps: non-negative, for the branch `heatmap`.
         regressed: landmarks in network pixels by further branch.
-        areas: further maps by name, of no landmark in particular.
+        areas: further maps by name, of no landmark in particular, 0 to 1.
     """
 
     heatmaps: Float[Tensor, "B 4 h w"]
@@ -184,7 +184,7 @@ class Hypothesis(pl.LightningModule, ABC):
         return Views(
             turn.maps_back(views.heatmaps, degrees, unturned.heatmaps),
             {name: turn.points_back(points, degrees, self.size_net) for name, points in views.regressed.items()},
-            {name: turn.maps_back(area.unsqueeze(2), degrees, unturned.areas[name].unsqueeze(2)).squeeze(2)
+            {name: turn.maps_back(area.unsqueeze(2), degrees, unturned.areas[name].unsqueeze(2)).squeeze(2).clamp_max(1)
              for name, area in views.areas.items()},
         )  # fmt: skip
 

@@ -130,6 +130,19 @@ def test_an_all_zero_map_is_undecoded_not_a_corner():
         assert model.points(torch.rand(1, 1, *SIZE_NET), flips=flips)["heatmap"].isnan().all()
 
 
+def test_an_ellipse_with_right_angles_and_a_loss_of_its_own():
+    model, batch = make("outline_hourglass", "model.ellipse_weight=1.0", "data.fit=letterbox"), bright_points(2)
+    without = make("outline_hourglass", "data.fit=letterbox").losses(batch)["loss"]
+    losses = model.losses(batch)
+    assert losses["loss"].item() == pytest.approx((without + losses["ellipse"]).item(), rel=1e-5)
+    losses["loss"].backward()
+    assert all(value.grad.isfinite().all() for value in model.parameters())
+    with torch.no_grad():
+        ofd_1, ofd_2, bpd_1, bpd_2 = model.eval().points(batch.image, flips=True)["outline"].unbind(1)
+    right = ((ofd_2 - ofd_1) * (bpd_2 - bpd_1)).sum(-1) / (ofd_2 - ofd_1).norm(dim=-1) / (bpd_2 - bpd_1).norm(dim=-1)
+    assert right.abs().max() <= 1e-3
+
+
 @pytest.mark.parametrize("mirrored", [-1, -2])
 def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirrored):
     model = make(model_name).eval()
@@ -150,6 +163,8 @@ def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirror
     [
         ("single_hourglass", "model.network.stacks=2", "1 stack"),
         ("stacked_hourglass", "model.network.stacks=1", "2 stacks or more"),
+        ("outline_hourglass", "model.network.maps=4", "5 maps"),
+        ("outline_hourglass", "model.network.stacks=2", "1 stack"),
     ],
 )
 def test_a_hypothesis_refuses_the_others_network(model, override, message):

@@ -77,6 +77,16 @@ def test_the_file_finds_what_torch_finds(trained, exported):
     assert np.isnan(found.bfloat16_px)
 
 
+@pytest.mark.slow
+def test_a_head_read_off_its_outline_is_exported_too(experiment, tmp_path):
+    run, path = tmp_path / "run", tmp_path / "outline.onnx"
+    done = experiment(*TINY, "model=outline_hourglass", "data.fit=letterbox", "logger=csv", f"hydra.run.dir={run}")
+    assert done.code == 0, done.err
+    finished = fetal_lm("export", run, "--output", path)
+    assert finished.returncode == 0, finished.stderr + finished.stdout
+    assert parity.parity(load_run(run), open_exported(path), images=60).good
+
+
 def test_other_weights_are_told_apart_and_not_written(trained, exported, tmp_path, monkeypatch):
     run = tmp_path / "run"
     shutil.copytree(trained, run)

@@ -6,7 +6,7 @@ import torch
 from fetal_lm import checkpoints
 from fetal_lm.errors import InputError
 
-IDENTITY = {"model": "single_hourglass", "split_digest": "abc"}
+IDENTITY = {"model": "single_hourglass", "split_digest": "abc", "before": ""}
 
 
 class Bomb:
@@ -44,6 +44,7 @@ def test_a_fitting_checkpoint_is_accepted(tmp_path):
     [
         ({"fetal_lm": {**IDENTITY, "model": "stacked_hourglass"}}, "stacked_hourglass.*single_hourglass"),
         ({"fetal_lm": {**IDENTITY, "split_digest": "other"}}, "another split"),
+        ({"fetal_lm": {**IDENTITY, "before": "some"}}, "began with other weights"),
         ({}, "unknown"),
     ],
 )

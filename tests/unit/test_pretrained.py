@@ -8,7 +8,7 @@ import torch
 
 from fetal_lm import checkpoints, pretrained
 from fetal_lm.data.adapters.phantom import Phantom
-from fetal_lm.data.manifest import read_manifest, split_digest, write_manifest
+from fetal_lm.data.manifest import before_digest, read_manifest, split_digest, write_manifest
 from fetal_lm.data.splits import Split, by_examination
 from fetal_lm.errors import InputError
 
@@ -26,7 +26,9 @@ def write_run(folder, source, split, before=()):
     write_manifest(
         folder / "split.json", split, records, archive=source.archive, contents=contents_of(source), before=before
     )
-    identity = {"model": "single_hourglass", "split_digest": split_digest(split, records)}
+    identity = {
+        "model": "single_hourglass", "split_digest": split_digest(split, records), "before": before_digest(before),
+    }  # fmt: skip
     path = folder / "checkpoints" / "best.ckpt"
     torch.save({"state_dict": {"weight": torch.ones(1)}, checkpoints.IDENTITY_KEY: identity}, path)
     return path
@@ -98,13 +100,27 @@ def test_what_a_run_began_with_is_known_to_evaluation_and_to_a_third_run(tmp_pat
             assert manifest.seen(record, archive="elsewhere", content=content) == (part != "test")
     with pytest.raises(InputError, match="that this run tests on"):
         refuse(second, HERE, by_examination(records, fold=1))
-    # A run that goes on keeps it; one that began with nobody's weights need not have its split any more.
-    assert pretrained.learnt_before(second, began_elsewhere=True) == pretrained.learnt_by(first)
-    assert pretrained.learnt_before(first, began_elsewhere=False) == ()
-    (tmp_path / "second" / "split.json").unlink()
-    assert pretrained.learnt_before(second, began_elsewhere=False) == ()
-    with pytest.raises(InputError, match=r"split\.json: cannot be read"):
-        pretrained.learnt_before(second, began_elsewhere=True)
+    # A run that goes on keeps it.
+    assert pretrained.learnt_before(second) == pretrained.learnt_by(first)
+    assert pretrained.learnt_before(first) == ()
+
+
+def test_a_checkpoint_whose_split_forgot_whom_it_began_with_is_of_another_run(tmp_path):
+    split = by_examination(OTHER.records(), fold=0)
+    first = write_run(tmp_path / "first", HERE, by_examination(HERE.records(), fold=0))
+    second = write_run(tmp_path / "second", OTHER, split, before=pretrained.learnt_by(first))
+    alone = write_run(tmp_path / "alone", OTHER, split)
+    identity = {
+        "model": "single_hourglass",
+        "split_digest": split_digest(split, OTHER.records()),
+        "before": before_digest(pretrained.learnt_before(alone)),
+    }
+    checkpoints.check(alone, identity)
+    second.replace(alone)
+    with pytest.raises(InputError, match="is of another run than the checkpoint"):
+        pretrained.learnt_by(alone)
+    with pytest.raises(InputError, match="began with other weights"):
+        checkpoints.check(alone, identity)
 
 
 def test_weights_of_which_nobody_knows_whom_they_know_are_refused(tmp_path):

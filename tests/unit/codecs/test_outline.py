@@ -124,6 +124,21 @@ def test_the_residual_is_zero_at_the_truth_and_says_what_is_off_elsewhere():
     assert off[:, [0, 1, 3, 4]].abs().max() <= 0.01
 
 
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_autocast_rounds_nothing(isotropic):
+    truth = heads(16)
+    inside, guide = outline.encode(truth, size_net=SIZE_NET, stride=4), (truth + 0.5) / 4 - 0.5
+
+    def found():
+        on_ellipse = outline.landmarks_on(outline.fit(inside), guide, isotropic=isotropic)
+        return on_ellipse, outline.residual(inside, outline.through(guide), 0.3)
+
+    expected = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        for ours, theirs in zip(found(), expected, strict=True):
+            assert (ours - theirs).abs().max() <= 1e-4
+
+
 def test_the_residual_pulls_the_map_to_the_truth():
     truth = heads(2)
     logits = torch.zeros(2, 48, 64, requires_grad=True)
