@@ -88,6 +88,27 @@ def apply(matrix: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "*K 2"]) -
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
+def to_map(points_net: Array, stride: int) -> Array:
+    """Points (x, y) in pixels of a network's input as pixels of a map of it; centres on integers in both.
+
+    Args:
+        points_net: in network pixels.
+        stride: network pixels per map pixel.
+
+    Example:
+        >>> to_map(np.array([[-0.5, 1.5]]), 4).tolist()  # the outer edge stays the outer edge
+        [[-0.5, 0.0]]
+    """
+    points: Array = (points_net + 0.5) / stride - 0.5
+    return points
+
+
+def from_map(points_map: Array, stride: int) -> Array:
+    """The inverse of `to_map`."""
+    points: Array = (points_map + 0.5) * stride - 0.5
+    return points
+
+
 def far_side(position: Array, length: Array | float) -> Array:
     """Distance along one axis from a pixel position to the farther edge of a frame, also from beyond the frame.
 

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fetal_lm import landmarks
+from fetal_lm.geometry import from_map
 
 Maps = Float[Tensor, "B S K h w"]
 Visible = Bool[Tensor, "B K"]
@@ -138,7 +139,7 @@ class CrossEntropyWing(CrossEntropy):
         """Mean over images of the sum over stages; the Wing loss is summed over x and y."""
         log_probability = _log_probability(maps)
         cross_entropy = _cross_entropy(log_probability, target.heatmaps)
-        found_net = (expectation(log_probability.exp()) + 0.5) * target.stride - 0.5
+        found_net = from_map(expectation(log_probability.exp()), target.stride)
         # What is not visible weighs nothing, but NaN times nothing is NaN.
         truth_net = target.points_net.float().where(target.visible.unsqueeze(-1), 0.0).unsqueeze(1)
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fetal_lm.codecs.gaussian import pooled
+from fetal_lm.geometry import to_map
 
 NEAR_SIGMAS: Final = 3.0
 """Radius around the point in standard deviations of the codec's Gaussian, which holds 98.9 % of one."""
@@ -43,7 +44,7 @@ def confidence(
     """
     pairs = pooled(views.float().unflatten(2, (2, 2)).sum(3))  # [B, 2 pairs, h, w]
     pairs = pairs.where(pairs >= BACKGROUND * pairs.amax((-2, -1), keepdim=True), 0.0)
-    centres = ((points_net.float() + 0.5) / stride - 0.5).unflatten(1, (2, 2))[..., None, None, :]
+    centres = to_map(points_net.float(), stride).unflatten(1, (2, 2))[..., None, None, :]
     height, width = pairs.shape[-2:]
     rows = torch.arange(height, device=pairs.device).unsqueeze(-1)
     columns = torch.arange(width, device=pairs.device)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fetal_lm.codecs import decoders, joint
-from fetal_lm.geometry import Size
+from fetal_lm.geometry import Size, from_map, to_map
 
 DECODERS: Final = ("argmax", "dark", "local_soft_argmax")
 
@@ -67,7 +67,7 @@ class GaussianCodec:
             (torch.Size([8, 16]), 1.0)
         """
         height, width = size_net
-        centres = (points_net.float() + 0.5) / stride - 0.5
+        centres = to_map(points_net.float(), stride)
         scale = 1 / (math.sqrt(2) * self.sigma_px / stride)
         across = self._profile(centres[..., 0], width // stride, scale)
         down = self._profile(centres[..., 1], height // stride, scale)
@@ -99,7 +99,7 @@ class GaussianCodec:
             centres = joint.decode(pooled(views.unflatten(-3, (-1, 2)).sum(-3)), partial(self._refined, stride=stride))
         else:
             centres = self._refined(pooled(views), None, stride=stride)
-        return (centres + 0.5) * stride - 0.5
+        return from_map(centres, stride)
 
     def _refined(
         self, heatmaps: Float[Tensor, "*n h w"], pixels: decoders.Pixels | None, *, stride: int

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fetal_lm.geometry import Size
+from fetal_lm.geometry import Size, to_map
 
 RAYS: Final = 64
 
@@ -56,7 +56,7 @@ def encode(points_net: Float[Tensor, "*n 4 2"], *, size_net: Size, stride: int) 
         1.0
     """
     height, width = size_net
-    points = (points_net.float() + 0.5) / stride - 0.5
+    points = to_map(points_net.float(), stride)
     centre, axes = through(points)
     columns = torch.arange(width // stride, device=points.device)
     rows = torch.arange(height // stride, device=points.device)

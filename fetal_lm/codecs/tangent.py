@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fetal_lm import landmarks
 from fetal_lm.codecs.gaussian import GaussianCodec
-from fetal_lm.geometry import Size
+from fetal_lm.geometry import Size, to_map
 
 SHORTEST_PX: Final = 1.0
 """A diameter shorter than this has no direction: its ends coincide as far as labels on whole pixels can tell."""
@@ -81,7 +81,7 @@ class TangentCodec(GaussianCodec):
         # A round Gaussian has no direction; any will do.
         x, y = (tangent.where(known.unsqueeze(-1), tangent.new_tensor([1.0, 0.0]))[..., None, None]).unbind(-3)
         along_px = torch.full_like(tangent[..., 0], self.tangent_sigma_px).where(known, self.sigma_px)
-        centre_x, centre_y = ((points_net + 0.5) / stride - 0.5)[..., None, None].unbind(-3)
+        centre_x, centre_y = to_map(points_net, stride)[..., None, None].unbind(-3)
         columns = torch.arange(width // stride, device=points_net.device) - centre_x
         rows = torch.arange(height // stride, device=points_net.device).unsqueeze(-1) - centre_y
         scale = stride / math.sqrt(2)

@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from fetal_lm import landmarks
 from fetal_lm.codecs import outline
 from fetal_lm.data.batch import Batch
+from fetal_lm.geometry import from_map, to_map
 from fetal_lm.hypotheses.base import Hypothesis, Reading, Views
 
 EDGE_WINDOW: Final = 0.3
@@ -55,7 +56,7 @@ class OutlineHourglass(Hypothesis):
         logits = maps[:, -1, landmarks.COUNT].float()
         truth = outline.encode(batch.points_net, size_net=self.size_net, stride=self.network.stride)
         outlines = binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((-2, -1))
-        on_map = (batch.points_net + 0.5) / self.network.stride - 0.5
+        on_map = to_map(batch.points_net, self.network.stride)
         ellipses = outline.residual(logits.sigmoid(), outline.through(on_map), EDGE_WINDOW).abs().sum(-1)
         # Of a head that the frame cuts the ellipse is not known well enough to teach it.
         whole = target.visible.all(-1)
@@ -78,6 +79,6 @@ class OutlineHourglass(Hypothesis):
     def decode(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
         """The heatmaps' landmarks, and those that they guide to on the ellipse of the views' mean inside."""
         found, stride = super().decode(views), self.network.stride
-        guide = (found["heatmap"] + 0.5) / stride - 0.5
+        guide = to_map(found["heatmap"], stride)
         on_ellipse = outline.landmarks_on(outline.fit(views.areas["inside"].mean(0)), guide, isotropic=self.isotropic)
-        return found | {"outline": (on_ellipse + 0.5) * stride - 0.5}
+        return found | {"outline": from_map(on_ellipse, stride)}
