@@ -27,6 +27,13 @@ SWITCHES: Final = frozenset(
 """Options of this package that are on or off."""
 
 
+_OF_THE_MACHINE: Final = ("hydra", "paths", "logger", "callbacks", "ckpt_path", "init_from")
+"""Keys that say where things lay and what watched the training."""
+
+_FILES: Final = ("root", "only", "csv")
+"""Options of a source that name a file or a folder."""
+
+
 def check_switches(flat: Mapping[str, Any]) -> None:
     """Refuses a switch that is neither on nor off: Python takes every word for true, `no` and `off` too.
 
@@ -70,3 +77,32 @@ def write_with_source(cfg: DictConfig, path: Path, *, name: str, settings: Mappi
     changed = OmegaConf.merge(cfg, {"data": {"name": name}})
     OmegaConf.update(changed, "data.source", dict(settings), merge=False)
     write_text(path, OmegaConf.to_yaml(changed))
+
+
+def write_portable(cfg: DictConfig, path: Path) -> None:
+    """Writes a run's configuration without the places of one machine, atomically.
+
+    What says how the model is made and trained stays; images come from nowhere and are not cached.
+
+    Args:
+        cfg: of a run; it is not changed.
+        path: of the file.
+    """
+    plain = OmegaConf.create({key: value for key, value in cfg.items() if key not in _OF_THE_MACHINE})
+    for key in ("root", "source", "judge"):
+        if key in plain.data:
+            plain.data[key] = None
+    plain.data.cache = False
+    write_text(path, OmegaConf.to_yaml(plain))
+
+
+def names_a_place(override: str) -> bool:
+    """Whether a Hydra override says where something lies on one machine.
+
+    Example:
+        >>> [names_a_place(one) for one in ("data.root=/images", "hydra.run.dir=/run", "data=hc18", "seed=1")]
+        [True, True, False, False]
+    """
+    key, _, value = override.partition("=")
+    parts = key.lstrip("+~").split(".")
+    return parts[0] in _OF_THE_MACHINE or parts[-1] in _FILES or "/" in value or "\\" in value

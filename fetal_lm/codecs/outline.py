@@ -182,7 +182,7 @@ def _quarter(vector: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
     return torch.stack([-vector[..., 1], vector[..., 0]], dim=-1)
 
 
-def _product(left: Float[Tensor, "*n i j"], right: Float[Tensor, "*n j k"]) -> Float[Tensor, "*n i k"]:
+def _product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> Float[Tensor, "*#n i k"]:
     """The product of matrices as a sum: autocast would make `@` in bfloat16, whose steps above 1 are 0.8 %."""
     return (left.unsqueeze(-1) * right.unsqueeze(-3)).sum(-2)
 

@@ -6,13 +6,12 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from fetal_lm import checkpoints
-from fetal_lm.atomic import write_text
+from fetal_lm.configuration import names_a_place, write_portable
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.errors import InputError
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
@@ -23,9 +22,6 @@ CONFIG_FILE: Final = "config.yaml"
 
 COPIED: Final = (MANIFEST_FILE, "predictions.csv", "history.csv")
 """What names no place; the last two are what a report and an evaluation ask a run for."""
-
-_OF_THE_MACHINE: Final = ("hydra", "paths", "logger", "callbacks", "ckpt_path", "init_from")
-"""Keys that say where things lay and what watched the training."""
 
 
 def package(model: Path, output: Path, *, console: Console | None = None) -> None:
@@ -71,24 +67,8 @@ def _write(run: TrainedRun, folder: Path, output: Path) -> None:
     packed = folder / checkpoints.PACKED
     checkpoint = packed if packed.is_file() else folder / checkpoints.BEST
     (output / checkpoints.PACKED).write_bytes(checkpoints.pack(checkpoint))
-    write_text(output / CONFIG_FILE, OmegaConf.to_yaml(portable(run.cfg)))
+    write_portable(run.cfg, output / CONFIG_FILE)
     for name in COPIED:
         shutil.copyfile(folder / name, output / name)
-    overrides = [override for override in run.row.overrides if not _names_a_place(override)]
+    overrides = [override for override in run.row.overrides if not names_a_place(override)]
     write_row(replace(run.row, overrides=overrides), output / ROW_FILE)
-
-
-def portable(cfg: DictConfig) -> DictConfig:
-    """A run's configuration without the places of one machine: images and cache are looked for as on a new one."""
-    content: dict[Any, Any] = {key: value for key, value in cfg.items() if key not in _OF_THE_MACHINE}
-    plain = OmegaConf.create(content)
-    for key in ("root", "source", "judge"):
-        if key in plain.data:
-            plain.data[key] = None
-    plain.data.cache = False
-    return plain
-
-
-def _names_a_place(override: str) -> bool:
-    key = override.partition("=")[0].lstrip("+~")
-    return key.split(".")[0] in _OF_THE_MACHINE or "root" in key.split(".") or key.endswith((".only", ".path"))

@@ -54,6 +54,7 @@ ALLOWED = {
     "optuna": {"search"},
     "onnx": {"export"},
     "onnxruntime": {"predict"},
+    "safetensors": {"checkpoints"},
     "torch": {
         "codecs",
         "networks",
