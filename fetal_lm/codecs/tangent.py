@@ -109,4 +109,5 @@ def tangents(points: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n 4 2"]:
     ofd, bpd = (points[..., second, :] - points[..., first, :] for first, second in (landmarks.OFD, landmarks.BPD))
     other = torch.stack([bpd, bpd, ofd, ofd], dim=-2)
     length = torch.linalg.vector_norm(other, dim=-1, keepdim=True)
-    return (other / length).where(length >= SHORTEST_PX, torch.nan)
+    directions: Tensor = (other / length).where(length >= SHORTEST_PX, torch.nan)
+    return directions
