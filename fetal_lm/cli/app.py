@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from fetal_lm.choices import EngineName, Images, Seen
+from fetal_lm.cli import handing_on
 from fetal_lm.errors import InputError
 
 BAD_INPUT = 2
@@ -365,56 +366,5 @@ def predict(
     raise typer.Exit(code)
 
 
-@app.command(
-    epilog="Examples:\n\n  fetal-lm export outputs/single_hourglass/2026-01-31_12-00-00 --output model.onnx\n\n"
-    "  fetal-lm export outputs/RUN/checkpoints/last.ckpt --output last.onnx --force\n\n"
-    "  fetal-lm predict scans --output measured --model model.onnx"
-)
-def export(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN_DIR|CHECKPOINT",
-            help="Folder of a finished run, or a checkpoint in its folder checkpoints.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, *.onnx.", show_default=False)],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
-) -> None:
-    """Write a finished run's network as one ONNX file, with which predict needs no torch.
-
-    The file takes grey images of any size, any number at a time, and gives landmarks in their pixels and confidences:
-    resize, mirror images and decoding are in the graph, in float32, and what it says about itself is in its metadata.
-    It is compared with torch on a few images before it is written.
-
-    Exit code: 0 if it was written; 1 if it would find other points than torch (nothing is written); 2 if a package is
-    missing, the run cannot be loaded or the file cannot be written.
-    """
-    from fetal_lm.export.command import export as write
-
-    raise typer.Exit(write(model, output, force=force))
-
-
-@app.command(
-    epilog="Examples:\n\n  fetal-lm package outputs/single_hourglass/2026-01-31_12-00-00 --output head_model\n\n"
-    "  fetal-lm predict scans --output measured --model head_model\n\n"
-    "  fetal-lm evaluate head_model --data hc18 --root DIR --output judged"
-)
-def package(
-    model: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a finished run.", show_default=False)],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder to write; it must not be there yet.", show_default=False)
-    ],
-) -> None:
-    """Write a finished run as a small folder to give away: weights that can hold no code, and how to use them.
-
-    The folder takes a run's place wherever one is asked for. It holds weights.safetensors, the options of the model
-    (config.yaml), whom it was trained on (split.json, so that evaluate can refuse them) and what the run measured
-    (row.json, predictions.csv, history.csv); no images, and no path of this machine.
-
-    Exit code: 0 if it was written; 2 if the run cannot be loaded or the folder cannot be written.
-    """
-    from fetal_lm.export.package import package as write
-
-    write(model, output)
+app.command(epilog=handing_on.EXPORT_EXAMPLES)(handing_on.export)
+app.command(epilog=handing_on.PACKAGE_EXAMPLES)(handing_on.package)
