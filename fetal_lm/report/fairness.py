@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from fetal_lm.errors import some
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.entries import Entry
 from fetal_lm.report.sweep import Run
@@ -108,8 +109,7 @@ def _difference(what: str, values: Sequence[tuple[str, str]], subject: str = "Ru
         return None
     parts = []
     for value, names in groups.items():
-        more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-        parts.append(f"{value} ({', '.join(names[:NAMED_AT_MOST])}{more})")
+        parts.append(f"{value} ({some(names, NAMED_AT_MOST)})")
     return f"{subject} {what}: {'; '.join(parts)}."
 
 

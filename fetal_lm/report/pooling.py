@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 
 from fetal_lm.configuration import read_configuration
-from fetal_lm.errors import InputError
+from fetal_lm.errors import InputError, some
 from fetal_lm.report.entries import Entry, group_runs
 from fetal_lm.report.pairs import digest
 from fetal_lm.report.sweep import Run, Sweep
-
-NAMED_AT_MOST: Final = 5
 
 HEAD_SIZES: Final = ("small", "middle", "large")
 
@@ -117,17 +115,6 @@ def terciles(true_hc_mm: pd.Series[float]) -> pd.Series[str]:
     codes = np.where(np.isnan(place), -1, np.maximum(np.ceil(place), 1) - 1).astype(np.int64)
     named = pd.Categorical.from_codes(codes, pd.Index(HEAD_SIZES), ordered=True)
     return pd.Series(named, index=true_hc_mm.index)
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are.
-
-    Example:
-        >>> some(list("abcdefg"))
-        'a, b, c, d, e and 2 more'
-    """
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return ", ".join(names[:NAMED_AT_MOST]) + more
 
 
 def _check_folds(entry: Entry, seed: int, sweep: Sweep) -> None:

@@ -27,7 +27,7 @@ from fetal_lm.data import images
 from fetal_lm.data.adapters.csv_rows import count_rows, read_rows, stream_rows
 from fetal_lm.data.records import Record
 from fetal_lm.data.rows import LabelRow
-from fetal_lm.errors import InputError
+from fetal_lm.errors import InputError, some
 from fetal_lm.landmarks import canonical_order
 
 IMAGE_FOLDER: Final = "training_set"
@@ -70,11 +70,11 @@ class Hc18:
         where = f"{folder} and {SPACING_CSV}"
         if missing := sorted(mm_per_px.keys() - found):
             raise InputError(
-                f"{where}: expected an image for each row, got none for {_some(missing)}; add or remove them"
+                f"{where}: expected an image for each row, got none for {some(missing)}; add or remove them"
             )
         if missing := sorted(found - mm_per_px.keys()):
             raise InputError(
-                f"{where}: expected a row for each image, got none for {_some(missing)}; add or remove them"
+                f"{where}: expected a row for each image, got none for {some(missing)}; add or remove them"
             )
         wanted = mm_per_px if self.only is None else self._wanted(self.only, mm_per_px)
         return [
@@ -117,7 +117,7 @@ class Hc18:
         names = read_rows(only, ("image_name",), key="image_name").keys()
         if missing := sorted(names - mm_per_px.keys()):
             raise InputError(
-                f"{only}: expected names of images in {self.root / SPACING_CSV}, but it lacks {_some(missing)}; give "
+                f"{only}: expected names of images in {self.root / SPACING_CSV}, but it lacks {some(missing)}; give "
                 "a CSV about the same images"
             )
         return {image: spacing for image, spacing in mm_per_px.items() if image in names}
@@ -264,8 +264,3 @@ def _outline(path: Path) -> Path:
 def _distance_along_ray(offsets: Float[np.ndarray, "N 2"], radii: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " N"]:
     """Distance in px of points from an ellipse, along the ray from its centre; offsets are along its axes."""
     return np.asarray(np.abs(1 - 1 / np.hypot(*(offsets / radii).T)) * np.hypot(*offsets.T))
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

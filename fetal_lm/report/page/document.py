@@ -13,6 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from fetal_lm.atomic import write_text
+from fetal_lm.errors import some
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report import wording
 from fetal_lm.report.comparison import Comparison
@@ -66,12 +67,10 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
         options = filters(cases)
         data |= case_data(cases) | {"agreement": agreement_data(cases)}
         if cases.left_out:
-            named = ", ".join(cases.left_out[:NAMED_AT_MOST])
-            more = f" and {len(cases.left_out) - NAMED_AT_MOST} more" if len(cases.left_out) > NAMED_AT_MOST else ""
             notices.append(
                 f"{len(cases.left_out)} of {len(cases.left_out) + len(cases.runs)} runs are in the table and the "
                 f"learning curves, but not in the plots of points and the gallery, which they would make slow: "
-                f"{named}{more}."
+                f"{some(cases.left_out, NAMED_AT_MOST)}."
             )
     return environment.get_template("page.html.j2").render(
         name=sweep.folder.resolve().name,
