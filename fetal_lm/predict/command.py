@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration
-from fetal_lm.predict.dicom import is_dicom
-from fetal_lm.predict.frames import Frame, frames_of
+from fetal_lm.predict.frames import Frame, frames_of, may_hold_many
 from fetal_lm.predict.inputs import image_files
 from fetal_lm.predict.overlay import write_overlay
 from fetal_lm.predict.predictor import Predictor
@@ -113,10 +112,10 @@ def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _C
     pending: list[_Pending] = []
     for file in tqdm(files, desc="measuring", unit="file"):
         name = str(file)
-        # A still image has one row.
-        if not is_dicom(file) and (name, "1") in table.done:
-            continue
         try:
+            # A still image has one row, and need not be decoded again.
+            if (name, "1") in table.done and not may_hold_many(file):
+                continue
             for frame in frames_of(file):
                 if (name, str(frame.number)) in table.done:
                     continue
@@ -137,7 +136,7 @@ def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _C
 def _picture(one: _Pending, root: Path) -> Path:
     """Where the overlay lies below its folder: as the file below the folder that holds all files."""
     relative = one.file.resolve().relative_to(root)
-    frame = f"_{one.frame.number:04d}" if is_dicom(one.file) else ""
+    frame = f"_{one.frame.number:04d}" if one.frame.one_of_many else ""
     # The suffix stays where it says more than the picture's own, so that a.png and a.jpg do not meet.
     stem = relative.stem if relative.suffix.lower() == ".png" else relative.name
     return relative.with_name(f"{stem}{frame}.png")

@@ -27,11 +27,22 @@ class Frame(NamedTuple):
         number: from 1.
         image: grey, 0 to 255, in its original size.
         calibration: what the file itself says about millimetres.
+        one_of_many: whether the file may hold others, so that what is made of this one must carry its number.
     """
 
     number: int
     image: UInt8[np.ndarray, "H W"]
     calibration: Calibration
+    one_of_many: bool
+
+
+def may_hold_many(path: Path) -> bool:
+    """Whether a file may have more than one frame: any DICOM, and a TIFF of several pages.
+
+    Raises:
+        InputError: it is too large.
+    """
+    return is_dicom(path) or _checked_pages(path) > 1
 
 
 def frames_of(path: Path) -> Iterator[Frame]:
@@ -45,12 +56,12 @@ def frames_of(path: Path) -> Iterator[Frame]:
         _check(path, int(header.Columns), int(header.Rows))
         calibration = calibration_of(header)
         for number, image in enumerate(read_dicom(path, header), start=1):
-            yield Frame(number, image, calibration)
+            yield Frame(number, image, calibration, one_of_many=True)
     elif (pages := _checked_pages(path)) > 1:
         for number, image in enumerate(read_pages(path, pages), start=1):
-            yield Frame(number, image, Calibration())
+            yield Frame(number, image, Calibration(), one_of_many=True)
     else:
-        yield Frame(1, read_grey(path), Calibration())
+        yield Frame(1, read_grey(path), Calibration(), one_of_many=False)
 
 
 def _checked_pages(path: Path) -> int:

@@ -76,6 +76,23 @@ def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(trained, scans, tm
     assert not any(row["error"] for row in rows_of(out))
 
 
+def test_the_pages_of_a_tiff_each_have_a_row_and_an_overlay_after_a_kill_too(trained, tmp_path):
+    source, scans, out = Phantom(seed=0, images=2), tmp_path / "scans", tmp_path / "out"
+    pages = [source.read(record) for record in source.records()]
+    scans.mkdir()
+    assert cv2.imwritemulti(str(scans / "clip.tif"), [*pages, pages[0]])
+    assert cv2.imwrite(str(scans / "still.tif"), pages[1])
+    assert predict(scans, "--output", out, "--model", trained).exit_code == 0
+    rows = rows_of(out)
+    assert [row["frame"] for row in rows] == ["1", "2", "3", "1"]
+    pictures = {"clip.tif_0001.png", "clip.tif_0002.png", "clip.tif_0003.png", "still.tif.png"}
+    assert {path.name for path in (out / "overlays").iterdir()} == pictures
+    table = out / "measurements.csv"
+    table.write_bytes(b"".join(table.read_bytes().splitlines(keepends=True)[:2]))
+    assert predict(scans, "--output", out, "--model", trained, "--resume").exit_code == 0
+    assert rows_of(out) == rows
+
+
 def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(trained, scans, tmp_path):
     (scans / "broken.png").unlink()
     finished = predict(scans, "--output", tmp_path / "out", "--model", trained, "--no-overlays")
