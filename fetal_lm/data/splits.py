@@ -2,7 +2,8 @@
 
 `by_examination` is the honest split: frames of one examination show the same head and never part. `by_image` is the
 original study's, kept for comparison; `leaking_images` says what it costs. `by_source` keeps a source's own test set,
-so that figures stand beside published ones. None depends on the seed of the training or on the order of the records.
+so that figures stand beside published ones. `everything` holds out nothing, for weights to give away. None depends on
+the seed of the training or on the order of the records.
 """
 
 from __future__ import annotations
@@ -63,11 +64,7 @@ def by_examination(
     _check_options(fold, folds, val_fraction)
     if not 0 < train_fraction <= 1:
         raise InputError(f"train_fraction: expected a share above 0 and at most 1, got {train_fraction}")
-    members = defaultdict(list)
-    for index, record in enumerate(records):
-        members[record.examination].append(index)
-    size = _mean_sizes(records, members)
-    ordered = sorted(members, key=lambda examination: (size[examination], examination))
+    members, ordered = _by_size(records, range(len(records)))
     dealt = np.array(_dealt_folds(len(ordered), folds, np.random.default_rng(seed)))
     test = [name for name, dealt_to in zip(ordered, dealt, strict=True) if dealt_to == fold]
     others = [name for name, dealt_to in zip(ordered, dealt, strict=True) if dealt_to != fold]
@@ -152,11 +149,7 @@ def by_source(
     Raises:
         InputError: an option is out of range, a record has no part, an examination is in two parts, or a part is empty.
     """
-    if fold != 0:
-        raise InputError(
-            f"fold: expected 0, because the source's own split has one test set, got {fold} (of {folds} folds); set "
-            "data.fold=0, or use split=examination"
-        )
+    _check_one_fold(fold, folds, why="the source's own split has one test set")
     _check_val_fraction(val_fraction)
     if unknown := [record.image for record in records if record.part not in _PARTS]:
         raise InputError(
@@ -167,11 +160,7 @@ def by_source(
     if not allow_leak:
         _refuse_leaks({part: {records[index].examination for index in chosen} for part, chosen in parts.items()})
     if not parts["val"]:
-        members = defaultdict(list)
-        for index in parts["train"]:
-            members[records[index].examination].append(index)
-        size = _mean_sizes(records, members)
-        ordered = sorted(members, key=lambda examination: (size[examination], examination))
+        members, ordered = _by_size(records, parts["train"])
         drawn = _drawn_evenly(ordered, round(val_fraction * len(ordered)), np.random.default_rng(seed))
         for part, names in (("train", members.keys() - drawn), ("val", drawn)):
             parts[part] = [index for name in names for index in members[name]]
@@ -179,6 +168,34 @@ def by_source(
         *(parts[part] for part in _PARTS),
         what=f"{len(records)} images in the source's own parts, val_fraction {val_fraction}",
     )
+
+
+def everything(
+    records: Sequence[Record], *, fold: int, folds: int = 1, watched_fraction: float = 0.1, seed: int = 0
+) -> Split:
+    """Trains on every image; what selects and is tested is some of them.
+
+    The figures of such a run say nothing about other heads, and the run counts its test images as seen. Those of the
+    same options under `by_examination` are what it can be expected to do.
+
+    Args:
+        records: in any order.
+        fold: 0; there is nothing to hold out.
+        folds: not used; it stands in the message for another fold.
+        watched_fraction: share of the examinations that select and are tested, evenly over the head sizes, above 0 and
+            below 1; at least one.
+        seed: of the draw.
+
+    Raises:
+        InputError: an option is out of range, or there is no image.
+    """
+    _check_one_fold(fold, folds, why="everything is trained on")
+    if not 0 < watched_fraction < 1:
+        raise InputError(f"watched_fraction: expected a share above 0 and below 1, got {watched_fraction}")
+    members, ordered = _by_size(records, range(len(records)))
+    drawn = _drawn_evenly(ordered, round(watched_fraction * len(ordered)), np.random.default_rng(seed))
+    watched = [index for name in drawn for index in members[name]]
+    return _checked(range(len(records)), watched, watched, what=f"{len(records)} images")
 
 
 def leaking_images(split: Split, records: Sequence[Record]) -> int:
@@ -199,6 +216,13 @@ def _check_options(fold: int, folds: int, val_fraction: float) -> None:
     if fold not in range(folds):
         raise InputError(f"fold: expected 0 to {folds - 1}, because there are {folds} folds, got {fold}")
     _check_val_fraction(val_fraction)
+
+
+def _check_one_fold(fold: int, folds: int, *, why: str) -> None:
+    if fold != 0:
+        raise InputError(
+            f"fold: expected 0, because {why}, got {fold} (of {folds} folds); set data.fold=0, or use split=examination"
+        )
 
 
 def _check_val_fraction(val_fraction: float) -> None:
@@ -230,6 +254,15 @@ def _drawn_evenly(ordered: Sequence[str], count: int, generator: np.random.Gener
     """One from each of `count` equally long runs of neighbours, at least one in all."""
     runs = np.array_split(np.arange(len(ordered)), max(1, count))
     return {ordered[generator.choice(run)] for run in runs if len(run)}
+
+
+def _by_size(records: Sequence[Record], indices: Iterable[int]) -> tuple[dict[str, list[int]], list[str]]:
+    """The images of each examination, and the examinations from the smallest head to the largest."""
+    members = defaultdict(list)
+    for index in indices:
+        members[records[index].examination].append(index)
+    size = _mean_sizes(records, members)
+    return members, sorted(members, key=lambda examination: (size[examination], examination))
 
 
 def _mean_sizes(records: Sequence[Record], members: dict[str, list[int]]) -> dict[str, float]:

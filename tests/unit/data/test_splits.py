@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from fetal_lm.data.adapters.hc18 import Hc18
 from fetal_lm.data.manifest import split_digest
 from fetal_lm.data.records import Record
-from fetal_lm.data.splits import Split, by_examination, by_image, by_source, leaking_images, seen_test_images
+from fetal_lm.data.splits import (
+    Split,
+    by_examination,
+    by_image,
+    by_source,
+    everything,
+    leaking_images,
+    seen_test_images,
+)
 from fetal_lm.errors import InputError
 
 
@@ -300,3 +308,26 @@ def test_an_examination_on_both_sides_is_refused_by_name_or_accepted():
 def test_a_sources_own_split_that_cannot_be_is_one_clear_error(records, options, message):
     with pytest.raises(InputError, match=message):
         by_source(records, **{"fold": 0, **options})
+
+
+def test_everything_trains_on_everything_and_counts_what_it_watches_as_seen():
+    records = heads(40)
+    split = everything(records, fold=0, watched_fraction=0.25)
+    assert split.train == tuple(range(len(records)))
+    assert split.val == split.test
+    watched = {records[index].examination for index in split.test}
+    assert len(watched) == 10
+    assert images_of(split.test, records) == {record.image for record in records if record.examination in watched}
+    assert leaking_images(split, records) == seen_test_images(split, records) == len(split.test)
+    again = everything(records[::-1], fold=0, watched_fraction=0.25)
+    assert images_of(again.test, records[::-1]) == images_of(split.test, records)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"fold": 1}, "data.fold=0"), ({"fold": 0, "watched_fraction": 1.0}, "watched_fraction")],
+    ids=["fold", "share"],
+)
+def test_a_bad_option_of_everything_is_one_clear_error(options, message):
+    with pytest.raises(InputError, match=message):
+        everything(heads(4), **options)
