@@ -337,8 +337,8 @@ def predict(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with measurements.csv in the output folder: what was measured stays, what could not be read is "
-            "tried again.",
+            help="Go on with measurements.csv in the output folder, given the same paths: what was measured stays, "
+            "what could not be read is tried again.",
         ),
     ] = False,
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
@@ -21,6 +23,12 @@ _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES: Final = 24  # signature, then length, type, width and height of the first chunk
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
+_TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_DAMAGES: Final = (
+    OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises, depending on the damage."""
 _UINT16_TO_UINT8: Final = 257
 _GREY: Final = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 
@@ -44,6 +52,14 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
     # Which damage OpenCV reports depends on its version; some decode a truncated file and leave the rest grey or black.
     elif content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]:
         raise _damaged(path, "the JPEG has no end marker: the file is truncated")
+    elif content.startswith(_TIFF_STARTS):
+        try:
+            _check_tiff(content)
+        except UnidentifiedImageError:
+            # Pillow knows fewer kinds of pixels than OpenCV.
+            pass
+        except _TIFF_DAMAGES as error:
+            raise _damaged(path, f"the TIFF cannot be decoded ({error})") from error
     image = None
     if content:
         try:
@@ -71,16 +87,13 @@ def read_pages(path: Path, count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
     Raises:
         InputError: the file is missing, or a page is truncated, damaged or of other pixels.
     """
-    content = np.frombuffer(_bytes(path), np.uint8)
+    content = _bytes(path)
     for number in range(count):
         try:
-            # OpenCV decodes a damaged page as well as it can and says nothing; Pillow says so.
-            with Image.open(path) as file:
-                file.seek(number)
-                file.load()
-            _, pages = cv2.imdecodemulti(content, _GREY, range=(number, number + 1))
+            _check_tiff(content, number)
+            _, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), _GREY, range=(number, number + 1))
             (page,) = pages
-        except (OSError, ValueError, SyntaxError, EOFError, cv2.error) as error:
+        except (*_TIFF_DAMAGES, cv2.error) as error:
             raise _damaged(path, f"page {number + 1} of {count} cannot be decoded ({error})") from error
         yield _checked_grey(path, page)
 
@@ -132,6 +145,14 @@ def read_size(path: Path) -> Size:
     return height, width
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; a name that the system refuses, for its length for example, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal.
 
@@ -178,6 +199,20 @@ def _check_png(path: Path, content: bytes) -> None:
             return
         at = end + 4
     raise _damaged(path, f"the PNG has no end chunk: the file is truncated ({len(content)} bytes)")
+
+
+def _check_tiff(content: bytes, page: int = 0) -> None:
+    """Decodes a page with Pillow: OpenCV decodes a damaged one as well as it can and says nothing.
+
+    Raises:
+        UnidentifiedImageError: Pillow does not know such pixels.
+        Exception: another of `_TIFF_DAMAGES`, because the page is damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # What is wrong becomes an error.
+        with Image.open(io.BytesIO(content)) as file:
+            file.seek(page)
+            file.load()
 
 
 def _damaged(path: Path, what: str) -> InputError:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration
 from fetal_lm.predict.frames import Frame, frames_of, may_hold_many
-from fetal_lm.predict.inputs import image_files
+from fetal_lm.predict.inputs import common_folder, image_files
 from fetal_lm.predict.overlay import write_overlay
 from fetal_lm.predict.predictor import Predictor
 from fetal_lm.predict.spacing import Spacings, read_spacings
@@ -77,12 +77,20 @@ def predict(
         InputError: a path, the spacing or the model is wrong, or the results cannot be written.
     """
     console = console or Console()
-    files, spacings = image_files(paths, output=output), read_spacings(spacing)
-    root = Path(os.path.commonpath([file.resolve().parent for file in files]))
+    files, spacings = image_files(paths, overlays=output / OVERLAYS), read_spacings(spacing)
+    spacings.check(files)
+    root = common_folder(paths)
     predictor = Predictor(model, engine=engine)
     counts = _Counts()
-    made_with = {"model": predictor.digest, "spacing": spacings.digest}
-    with Table(output, resume=resume, made_with=made_with, again=[str(file) for file in files]) as table:
+    made_with = {
+        "model": predictor.digest,
+        "spacing": spacings.digest,
+        # Overlays lie as the images do below their folder: those of another would overwrite them.
+        "folder of images": str(root),
+        # What is given by a relative path has a row of that name.
+        "working folder": "" if all(Path(path).expanduser().is_absolute() for path in paths) else str(Path.cwd()),
+    }
+    with Table(output, resume=resume, made_with=made_with, again=files) as table:
         try:
             counts.broken = table.failed_before
             for batch in _batches(files, spacings, table, counts):
@@ -114,10 +122,10 @@ def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _C
         name = str(file)
         try:
             # A still image has one row, and need not be decoded again.
-            if (name, "1") in table.done and not may_hold_many(file):
+            if table.has(file, 1) and not may_hold_many(file):
                 continue
             for frame in frames_of(file):
-                if (name, str(frame.number)) in table.done:
+                if table.has(file, frame.number):
                     continue
                 pending.append(_Pending(file, frame, spacings.of(file, frame.calibration)))
                 if len(pending) == BATCH or sum(one.frame.image.size for one in pending) > BATCH_PX:
@@ -135,11 +143,12 @@ def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _C
 
 def _picture(one: _Pending, root: Path) -> Path:
     """Where the overlay lies below its folder: as the file below the folder that holds all files."""
-    relative = one.file.resolve().relative_to(root)
-    frame = f"_{one.frame.number:04d}" if one.frame.one_of_many else ""
-    # The suffix stays where it says more than the picture's own, so that a.png and a.jpg do not meet.
-    stem = relative.stem if relative.suffix.lower() == ".png" else relative.name
-    return relative.with_name(f"{stem}{frame}.png")
+    relative = Path(os.path.abspath(one.file)).relative_to(root)  # noqa: PTH100  # Links stay as they are.
+    # No two images share a picture: neither a.png and a.jpg, nor a.jpg and a.jpg.png, nor a.png and a DICOM called a.
+    if one.frame.one_of_many or not relative.suffix:
+        return relative / f"{one.frame.number:04d}.png"
+    plain = relative.suffix == ".png" and "." not in relative.stem
+    return relative if plain else relative.with_name(f"{relative.name}.png")
 
 
 def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table: Path) -> None:

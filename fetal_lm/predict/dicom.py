@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pydicom
@@ -48,7 +48,7 @@ def read_header(path: Path) -> Dataset:
     """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True)
-        rows, columns = header.get("Rows"), header.get("Columns")
+        rows, columns = (int(header.get(side) or 0) for side in ("Rows", "Columns"))
     except Exception as error:  # Which one depends on where the file is damaged.
         raise InputError(f"{path}: expected a DICOM file, but {_reason(error)}; export it again") from error
     if not rows or not columns:
@@ -102,22 +102,31 @@ def calibration_of(header: Dataset) -> Calibration:
 
 
 def _regions(header: Dataset) -> Iterator[Region]:
-    for item in header.get("SequenceOfUltrasoundRegions") or ():
-        units = item.get("PhysicalUnitsXDirection"), item.get("PhysicalUnitsYDirection")
-        if item.get("RegionSpatialFormat") != _TWO_DIMENSIONAL or units != (_CENTIMETRES, _CENTIMETRES):
+    for item in _value(header, "SequenceOfUltrasoundRegions") or ():
+        units = _value(item, "PhysicalUnitsXDirection"), _value(item, "PhysicalUnitsYDirection")
+        if _value(item, "RegionSpatialFormat") != _TWO_DIMENSIONAL or units != (_CENTIMETRES, _CENTIMETRES):
             continue
         # The sign says which way an axis points.
-        spacing = _spacing(item.get("PhysicalDeltaX"), item.get("PhysicalDeltaY"), _MM_PER_CM)
-        corners = [item.get(f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
-        if spacing.known and all(corner is not None for corner in corners):
-            left, top, right, bottom = (int(corner) for corner in corners)
+        spacing = _spacing(_value(item, "PhysicalDeltaX"), _value(item, "PhysicalDeltaY"), _MM_PER_CM)
+        corners = [_value(item, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
+        if spacing.known and all(isinstance(corner, int) for corner in corners):
+            left, top, right, bottom = corners
             yield Region(left, top, right, bottom, spacing)
 
 
 def _pixel_spacing(header: Dataset) -> Spacing:
     """DICOM gives the distance of rows first, which is along y."""
-    pair = header.get("PixelSpacing")
-    return _spacing(pair[1], pair[0], 1.0) if pair and len(pair) == 2 else UNKNOWN
+    pair = _value(header, "PixelSpacing")
+    # One number alone is no list.
+    return _spacing(pair[1], pair[0], 1.0) if isinstance(pair, Sequence) and len(pair) == 2 else UNKNOWN
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """None where it is missing, and where it is damaged, which pydicom finds out when it is asked."""
+    try:
+        return dataset.get(keyword)
+    except Exception:  # Which one depends on the damage. A spacing that cannot be read is not known.
+        return None
 
 
 def _spacing(x: object, y: object, mm: float) -> Spacing:
@@ -132,11 +141,12 @@ def _grey(frame: np.ndarray, header: Dataset) -> UInt8[np.ndarray, "H W"]:
     photometric = header.get("PhotometricInterpretation", "MONOCHROME2")
     if photometric == "PALETTE COLOR":
         return grey_of(apply_color_lut(frame, header))
+    largest = 2 ** int(header.get("BitsStored", 8)) - 1
+    # 8 bits may lie in 16.
+    if largest != 255 or frame.dtype != np.uint8:
+        frame = np.rint(frame * (255 / largest)).clip(0, 255).astype(np.uint8)
     if frame.ndim == 3:
         return grey_of(frame)
-    largest = 2 ** int(header.get("BitsStored", 8)) - 1
-    if largest != 255:
-        frame = np.rint(frame * (255 / largest)).clip(0, 255).astype(np.uint8)
     return grey_of(255 - frame if photometric == "MONOCHROME1" else frame)
 
 

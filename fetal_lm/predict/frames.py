@@ -67,23 +67,40 @@ def frames_of(path: Path) -> Iterator[Frame]:
 def _checked_pages(path: Path) -> int:
     """How many pages a TIFF has, 1 for any other image; refuses what must not be decoded, by its headers alone."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `LARGEST_PX` is the limit.
+        # `LARGEST_PX` is the limit, and whoever decodes a damaged file says what is wrong with it.
+        warnings.simplefilter("ignore")
         try:
-            with Image.open(path) as header:
-                # Animations are not ultrasound; their first picture stands for them.
-                pages = getattr(header, "n_frames", 1) if header.format == "TIFF" else 1
-                sizes = []
-                for page in range(pages):
-                    header.seek(page)
-                    sizes.append(header.size)
+            header = Image.open(path)
         except Image.DecompressionBombError as error:
-            raise InputError(f"{path}: too large ({error}); expected one ultrasound image, scale it down") from error
+            raise _too_large(path, error) from error
         except (OSError, ValueError, SyntaxError, EOFError):
             # Pillow knows fewer kinds of pixels than OpenCV, which says what is wrong if anything is.
             return 1
+        with header:
+            # Animations are not ultrasound; their first picture stands for them.
+            sizes = _page_sizes(path, header) if header.format == "TIFF" else [header.size]
     for width, height in sizes:
         _check(path, width, height)
-    return pages
+    return len(sizes)
+
+
+def _page_sizes(path: Path, header: Image.Image) -> list[tuple[int, int]]:
+    sizes = []
+    try:
+        for page in range(getattr(header, "n_frames", 1)):
+            header.seek(page)
+            sizes.append(header.size)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, error) from error
+    except Exception as error:  # Pillow raises whatever the damage leads to.
+        raise InputError(
+            f"{path}: expected a whole TIFF, but its pages cannot be listed ({error}); copy or download the file again"
+        ) from error
+    return sizes
+
+
+def _too_large(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: too large ({error}); expected one ultrasound image, scale it down")
 
 
 def _check(path: Path, width: int, height: int) -> None:

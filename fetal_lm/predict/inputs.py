@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import itertools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict.dicom import is_dicom
@@ -13,7 +15,7 @@ from fetal_lm.predict.dicom import is_dicom
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-def image_files(paths: Sequence[str], *, output: Path) -> list[Path]:
+def image_files(paths: Sequence[str], *, overlays: Path) -> list[Path]:
     """The files to measure.
 
     A folder stands for all images below it, sorted: files with one of `SUFFIXES`, and DICOM whatever it is called.
@@ -22,12 +24,13 @@ def image_files(paths: Sequence[str], *, output: Path) -> list[Path]:
 
     Args:
         paths: files, folders and patterns (`scans/**/*.png`).
-        output: the folder of the results, whose overlays are no input even if it lies in a folder that is searched.
+        overlays: the folder of the pictures of the results, which are no input even if it lies in one that is searched.
 
     Raises:
-        InputError: a path does not exist, a pattern matches nothing, or there is no image at all.
+        InputError: a path does not exist, a pattern matches nothing, a folder cannot be searched, or there is no image
+            at all.
     """
-    results = output.resolve()
+    results = overlays.resolve()
     found: dict[Path, Path] = {}
     for text in paths:
         for path in _expanded(text):
@@ -40,6 +43,23 @@ def image_files(paths: Sequence[str], *, output: Path) -> list[Path]:
             "path"
         )
     return list(found.values())
+
+
+def common_folder(paths: Sequence[str]) -> Path:
+    """The folder that holds all that is given, whichever images are there now: absolute, its links as they are.
+
+    Args:
+        paths: as for `image_files`, each of whose files lies below it.
+    """
+    return Path(os.path.commonpath([_folder(Path(text).expanduser()) for text in paths]))
+
+
+def _folder(path: Path) -> str:
+    if path.is_dir():
+        return os.path.abspath(path)  # noqa: PTH100  # Path.resolve would follow links.
+    if path.exists():
+        return os.path.abspath(path.parent)  # noqa: PTH100
+    return os.path.abspath(Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)))  # noqa: PTH100
 
 
 def _expanded(text: str) -> Iterator[Path]:
@@ -64,10 +84,27 @@ def _expanded(text: str) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file() and _is_image(path):
-            yield path
+    """The images below a folder, those of linked folders too."""
+    found: list[Path] = []
+    entered: set[Path] = set()
+    for name, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        inside = Path(name)
+        if (real := inside.resolve()) in entered:  # A link that leads back.
+            folders.clear()
+            continue
+        entered.add(real)
+        # What is there twice is named by its own folder, not by a link to it.
+        folders[:] = sorted(
+            (one for one in folders if not one.startswith(".")), key=lambda one: (inside / one).is_symlink()
+        )
+        found += [inside / one for one in files if not one.startswith(".")]
+    yield from (path for path in sorted(found) if path.is_file() and _is_image(path))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(
+        f"{error.filename}: cannot be searched ({error.strerror or error}); check who may read it, or name its images"
+    ) from error
 
 
 def _is_image(path: Path) -> bool:

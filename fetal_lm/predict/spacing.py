@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -40,10 +41,28 @@ class Spacings:
 
         The CSV names an image by its path from the CSV's folder, or by its file name alone.
         """
-        for name in self._names(path):
-            if name in self.by_name:
-                return uniform(self.by_name[name])
+        if (name := self._name(path)) is not None:
+            return uniform(self.by_name[name])
         return own if own.whole.known or own.regions else uniform(self.number)
+
+    def check(self, paths: Iterable[Path]) -> None:
+        """Makes sure that no row of the CSV is about two images.
+
+        Raises:
+            InputError: a file name alone is the name of several of them.
+        """
+        named: dict[str, Path] = {}
+        for path in paths:
+            name = self._name(path)
+            if name is not None and (other := named.setdefault(name, path)) is not path:
+                raise InputError(
+                    f"{self.csv}: expected a row for each image, but {name!r} may be {other} or {path}; name them by "
+                    "their paths from the CSV's folder"
+                )
+
+    def _name(self, path: Path) -> str | None:
+        """What the CSV calls an image; None if it does not."""
+        return next((name for name in self._names(path) if name in self.by_name), None)
 
     def _names(self, path: Path) -> list[str]:
         if self.csv is None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -59,12 +59,9 @@ class Table:
             something else.
     """
 
-    def __init__(
-        self, folder: Path, *, resume: bool, made_with: Mapping[str, str], again: Collection[str] = ()
-    ) -> None:
+    def __init__(self, folder: Path, *, resume: bool, made_with: Mapping[str, str], again: Iterable[Path] = ()) -> None:
         self.path = folder / FILE_NAME
-        self.done: set[tuple[str, str]] = set()
-        """(image, frame) of every row that was there before and stays."""
+        self._done: set[tuple[Path, str]] = set()
         self.failed_before = 0
         """How many of them say that a file could not be read."""
         try:
@@ -75,7 +72,7 @@ class Table:
                     f"{self.path}: is there already; go on with it (--resume), or name another folder with --output"
                 )
             if there:
-                failed = self._read(frozenset(again))
+                failed = self._read(frozenset(path.resolve() for path in again))
                 _check_made_with(folder / MADE_WITH_NAME, made_with)
                 if failed:
                     self._leave_out(failed)
@@ -95,6 +92,10 @@ class Table:
     ) -> None:
         self._handle.close()
 
+    def has(self, image: Path, frame: int) -> bool:
+        """Whether a frame has a row that was there before and stays, under whatever path."""
+        return (image.resolve(), str(frame)) in self._done
+
     def append(self, rows: Iterable[dict[str, str]]) -> None:
         """Adds rows in one write."""
         text = io.StringIO()
@@ -103,7 +104,7 @@ class Table:
         self._handle.write(text.getvalue())
         self._handle.flush()
 
-    def _read(self, again: frozenset[str]) -> set[int]:
+    def _read(self, again: frozenset[Path]) -> set[int]:
         """Takes note of the rows; returns the numbers of the failed ones that are tried again."""
         self._cut_torn_row()
         rows = _rows(self.path)
@@ -118,10 +119,11 @@ class Table:
             if len(cells) != len(COLUMNS):
                 raise InputError(f"{self.path}: a row has {len(cells)} cells, not {len(COLUMNS)}; remove the file")
             row = dict(zip(COLUMNS, cells, strict=True))
-            if row["error"] and row["image"] in again:
+            image = Path(row["image"]).resolve()
+            if row["error"] and image in again:
                 failed.add(number)
                 continue
-            self.done.add((row["image"], row["frame"]))
+            self._done.add((image, row["frame"]))
             self.failed_before += bool(row["error"])
         return failed
 
@@ -146,8 +148,9 @@ class Table:
 def _check_made_with(path: Path, made_with: Mapping[str, str]) -> None:
     try:
         began = json.loads(path.read_text(encoding="utf-8"))
-        other = [name for name in made_with if began[name] != made_with[name]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # Tables of earlier versions do not say all of it.
+        other = [name for name, value in made_with.items() if began.get(name, value) != value]
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: expected what the table beside it was begun with, but {error!r}; name another folder with "
             "--output"

@@ -62,6 +62,9 @@ def test_it_finds_what_the_run_found_and_goes_on_after_a_kill(trained, scans, tm
     lines = whole.splitlines(keepends=True)
     table.write_bytes(b"".join(lines[:3]) + b"torn")
     assert predict(scans, "--spacing", 0.5, "--output", out, "--model", trained).exit_code == 2
+    elsewhere = predict(scans.parent, "--spacing", 0.5, "--output", out, "--model", trained, "--resume")
+    assert elsewhere.exit_code == 2
+    assert "begun with another folder of images" in elsewhere.output.replace("\n", " ")
     other = predict(scans, "--spacing", 0.4, "--output", out, "--model", trained, "--resume")
     assert other.exit_code == 2
     assert "begun with another spacing" in other.output.replace("\n", " ")
@@ -85,8 +88,8 @@ def test_the_pages_of_a_tiff_each_have_a_row_and_an_overlay_after_a_kill_too(tra
     assert predict(scans, "--output", out, "--model", trained).exit_code == 0
     rows = rows_of(out)
     assert [row["frame"] for row in rows] == ["1", "2", "3", "1"]
-    pictures = {"clip.tif_0001.png", "clip.tif_0002.png", "clip.tif_0003.png", "still.tif.png"}
-    assert {path.name for path in (out / "overlays").iterdir()} == pictures
+    pictures = {"clip.tif/0001.png", "clip.tif/0002.png", "clip.tif/0003.png", "still.tif.png"}
+    assert {path.relative_to(out / "overlays").as_posix() for path in (out / "overlays").rglob("*.png")} == pictures
     table = out / "measurements.csv"
     table.write_bytes(b"".join(table.read_bytes().splitlines(keepends=True)[:2]))
     assert predict(scans, "--output", out, "--model", trained, "--resume").exit_code == 0

@@ -18,7 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, Spacing, uniform
 from fetal_lm.predict.frames import frames_of
-from fetal_lm.predict.inputs import image_files
+from fetal_lm.predict.inputs import common_folder, image_files
 from fetal_lm.predict.spacing import read_spacings
 
 GREY = np.random.default_rng(0).integers(0, 256, (54, 80), dtype=np.uint8)
@@ -60,15 +60,38 @@ def test_folders_are_searched_to_the_bottom_and_each_file_is_taken_once(tmp_path
     for name in ("c.PNG", "a.jpg", "b/d.tif", "b/e.bmp", "._a.png", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     write_dicom(tmp_path / "b" / "IM_0001", GREY[None])
-    (tmp_path / "out" / "overlays").mkdir(parents=True)
-    (tmp_path / "out" / "overlays" / "c.png").write_bytes(b"x")
+    (tmp_path / "out").mkdir(parents=True)
+    (tmp_path / "out" / "c.png").write_bytes(b"x")
     paths = [str(tmp_path), str(tmp_path / "*.jpg"), str(tmp_path / "b" / "e.bmp")]
-    found = image_files(paths, output=tmp_path / "out")
+    found = image_files(paths, overlays=tmp_path / "out")
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "a.jpg", "b/IM_0001", "b/d.tif", "b/e.bmp", "c.PNG",
     ]  # fmt: skip
-    (matched,) = image_files([str(tmp_path / "**" / "*.tif")], output=tmp_path / "out")
+    (matched,) = image_files([str(tmp_path / "**" / "*.tif")], overlays=tmp_path / "out")
     assert matched == tmp_path / "b" / "d.tif"
+
+
+def test_linked_folders_are_searched_once(tmp_path):
+    for folder in ("scans", "disk", "disk/.hidden"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "disk" / "a.png").write_bytes(b"x")
+    (tmp_path / "disk" / ".hidden" / "b.png").write_bytes(b"x")
+    (tmp_path / "scans" / "p1").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "scans")
+    found = image_files([str(tmp_path / "scans")], overlays=tmp_path / "out")
+    assert found == [tmp_path / "scans" / "p1" / "a.png"]
+    # By its own folder where that is searched too.
+    assert image_files([str(tmp_path)], overlays=tmp_path / "out") == [tmp_path / "disk" / "a.png"]
+
+
+def test_the_common_folder_does_not_depend_on_the_images(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c.png").touch()
+    monkeypatch.chdir(tmp_path)
+    assert common_folder(["a"]) == tmp_path / "a"
+    assert common_folder(["a/b", "a/b/c.png"]) == common_folder(["a/b/*.png"]) == tmp_path / "a" / "b"
+    assert common_folder(["a/**/*.png"]) == tmp_path / "a"
+    assert common_folder(["*.png", "a"]) == tmp_path
 
 
 @pytest.mark.parametrize(
@@ -77,7 +100,7 @@ def test_folders_are_searched_to_the_bottom_and_each_file_is_taken_once(tmp_path
 def test_nothing_to_measure_is_said(tmp_path, text, message):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match=message):
-        image_files([str(tmp_path / text)], output=tmp_path / "out")
+        image_files([str(tmp_path / text)], overlays=tmp_path / "out")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
@@ -114,6 +137,30 @@ def test_every_page_of_a_tiff_is_a_frame(tmp_path):
         np.testing.assert_array_equal(frame.image, expected)
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow warns as well.
+def test_a_tiff_cut_off_before_its_second_page_is_an_error(tmp_path):
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
+    Image.fromarray(noise).save(path, save_all=True, append_images=[Image.fromarray(noise)])
+    content = path.read_bytes()
+    with Image.open(path) as header:
+        header.seek(1)
+        second = header.tag_v2[273][0]
+    # Its pixels and the directory behind them are gone, the first page still names it.
+    path.write_bytes(content[: second - 200])
+    with pytest.raises(InputError, match=r"whole TIFF|whole image"):
+        list(frames_of(path))
+
+
+def test_a_still_tiff_without_its_last_rows_is_an_error(tmp_path):
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: -20 * 96])
+    with pytest.raises(InputError, match="whole image"):
+        list(frames_of(path))
+
+
 def test_a_tiff_whose_second_page_is_damaged_is_an_error_after_the_first(tmp_path):
     path = tmp_path / "a.tif"
     noise = np.random.default_rng(0).integers(0, 256, (64, 96), dtype=np.uint8)
@@ -145,6 +192,9 @@ def test_dicom_colours_depths_and_inversion_become_grey(tmp_path):
     twelve = (GREY.astype(np.uint16) * 16)[None]
     (frame,) = frames_of(write_dicom(tmp_path / "d.dcm", twelve, BitsStored=12, HighBit=11))
     assert np.abs(frame.image.astype(int) - GREY).max() <= 1
+    wide = GREY.astype(np.uint16)[None]
+    (frame,) = frames_of(write_dicom(tmp_path / "w.dcm", wide, BitsStored=8, HighBit=7))
+    np.testing.assert_array_equal(frame.image, GREY)
     inverted = write_dicom(tmp_path / "i.dcm", GREY[None], PhotometricInterpretation="MONOCHROME1")
     np.testing.assert_array_equal(next(frames_of(inverted)).image, 255 - GREY)
 
@@ -155,6 +205,16 @@ def test_dicom_regions_go_before_pixel_spacing_and_rows_are_y(tmp_path):
     regions = [region(0, 0, 79, 53, (0.01, -0.02)), region(0, 0, 5, 5, (1.0, 1.0), units=4)]
     both = write_dicom(tmp_path / "b.dcm", GREY[None], PixelSpacing=[0.3, 0.2], SequenceOfUltrasoundRegions=regions)
     assert next(frames_of(both)).calibration.whole == pytest.approx((0.1, 0.2))
+
+
+def test_a_spacing_that_cannot_be_read_is_not_known(tmp_path):
+    for value in ("0.3", "0.3\\0.2\\0.1"):
+        alone = write_dicom(tmp_path / "a.dcm", GREY[None], PixelSpacing=value)
+        assert not next(frames_of(alone)).calibration.whole.known
+    odd = region(0, 0, 79, 53, (0.01, 0.02))
+    odd.RegionLocationMinX0 = [0, 1]
+    path = write_dicom(tmp_path / "b.dcm", GREY[None], PixelSpacing=[0.3, 0.2], SequenceOfUltrasoundRegions=[odd])
+    assert next(frames_of(path)).calibration.whole == Spacing(0.2, 0.3)
 
 
 def test_the_region_with_the_head_gives_its_spacing(tmp_path):
@@ -187,6 +247,15 @@ def test_spacings_by_image_go_before_the_files_own_and_a_number_after(tmp_path):
     assert not spacings.of(tmp_path / "d.png", Calibration()).whole.known
     assert read_spacings("0.12").of(tmp_path / "d.png", own) == own
     assert read_spacings("0.12").of(tmp_path / "d.png", Calibration()) == uniform(0.12)
+
+
+def test_a_file_name_that_two_images_have_is_refused(tmp_path):
+    table, images = tmp_path / "spacings.csv", [tmp_path / "a.png", tmp_path / "b" / "a.png"]
+    table.write_text("image,mm_per_px\na.png,0.1\n")
+    with pytest.raises(InputError, match=r"'a\.png' may be"):
+        read_spacings(str(table)).check(images)
+    table.write_text("image,mm_per_px\na.png,0.1\nb/a.png,0.2\n")
+    read_spacings(str(table)).check(images)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "absent.csv"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,7 +103,10 @@ def test_a_torn_row_is_cut_and_the_rest_gone_on_with(tmp_path):
     whole = (tmp_path / "measurements.csv").read_bytes()
     (tmp_path / "measurements.csv").write_bytes(whole + b"c.png,1,10")
     with Table(tmp_path, resume=True, made_with=MADE_WITH) as table:
-        assert table.done == {("a.png", "1"), ("b.png", "")}
+        assert table.has(Path("a.png"), 1)
+        assert table.has(Path.cwd() / "a.png", 1)
+        assert not table.has(Path("a.png"), 2)
+        assert not table.has(Path("b.png"), 1)
         assert table.failed_before == 1
     assert (tmp_path / "measurements.csv").read_bytes() == whole
 
@@ -112,15 +116,16 @@ def test_what_could_not_be_read_is_tried_again_and_other_failures_stay(tmp_path)
     with Table(tmp_path, resume=False, made_with=MADE_WITH) as table:
         table.append([*rows, measured_row("d.png", 1, measured())])
     first = rows_of(tmp_path / "measurements.csv")
-    with Table(tmp_path, resume=True, made_with=MADE_WITH, again=["a, a.png", "b.png", "d.png"]) as table:
-        assert table.done == {("a, a.png", "1"), ("c.png", ""), ("d.png", "1")}
+    with Table(tmp_path, resume=True, made_with=MADE_WITH, again=map(Path, ("a, a.png", "b.png", "d.png"))) as table:
+        assert table.has(Path("a, a.png"), 1)
+        assert table.has(Path("d.png"), 1)
         assert table.failed_before == 1
         table.append([measured_row("b.png", 1, measured())])
     mended = rows_of(tmp_path / "measurements.csv")
     assert mended[:3] == [first[0], first[2], first[3]]
     assert (mended[3]["image"], mended[3]["error"]) == ("b.png", "")
     with pytest.raises(InputError, match="begun with another model"):
-        Table(tmp_path, resume=True, made_with={**MADE_WITH, "model": "b"}, again=["c.png"])
+        Table(tmp_path, resume=True, made_with={**MADE_WITH, "model": "b"}, again=[Path("c.png")])
     assert rows_of(tmp_path / "measurements.csv") == mended
 
 
