@@ -48,14 +48,22 @@ def evaluate(
             this source, so that a report can show the images.
 
     Raises:
-        InputError: a run is missing or damaged, images were trained on and that is refused, or none is left.
+        InputError: a run is missing, damaged or where the results would go, images were trained on and that is refused,
+            or none is left.
     """
+    targets = {
+        run.folder: output if run.folder.resolve() == sweep.folder.resolve() else output / run.folder.name
+        for run in sweep.runs
+    }
+    for folder, target in targets.items():
+        if target.resolve() == folder.resolve():
+            raise InputError(f"{target}: is the run itself, which is only read; name another folder with --output")
     if missing := [problem for problem in sweep.problems if problem.fatal]:
         raise InputError(f"{missing[0].folder}: {missing[0].reason}")
     records = source.records()
     rows = []
     for run in sweep.runs:
-        target = output if run.folder == sweep.folder else output / run.folder.name
+        target = targets[run.folder]
         rows.append(
             _evaluate_run(
                 run.folder, source, records, images=images, seen=seen, output=target, name=run.name, settings=settings
@@ -80,7 +88,7 @@ def _evaluate_run(
     output.mkdir(parents=True, exist_ok=True)
     (output / ROW_FILE).unlink(missing_ok=True)
     measured = measure(
-        run.model, run.data(source, records, chosen), accelerator=run.cfg.trainer.accelerator,
+        run.model, run.data(source, records, chosen), accelerator=run.accelerator,
         precision=run.precision, folder=output, name=name,
     )  # fmt: skip
     for copied in ("history.csv", MANIFEST_FILE):

@@ -21,7 +21,7 @@ from fetal_lm.data.splits import Split
 from fetal_lm.data.transforms import Augmentation
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses.base import Hypothesis
-from fetal_lm.precision import cpu_precision
+from fetal_lm.precision import accelerator_here, cpu_precision
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
 from fetal_lm.train import build_model
@@ -57,6 +57,11 @@ class TrainedRun:
         """Lightning's `precision` that it was trained in, or this CPU's where the run left it to the machine."""
         wanted: str = self.cfg.trainer.precision
         return cpu_precision() if wanted == "auto" else wanted
+
+    @property
+    def accelerator(self) -> str:
+        """Lightning's `accelerator` that it was trained on, or the CPU where this machine has no GPU."""
+        return accelerator_here(self.cfg.trainer.accelerator)
 
     def data(self, source: Source, records: Sequence[Record], tested: Sequence[int]) -> LandmarkDataModule:
         """Images of a source as the run saw its own; `tested` are numbers of `records`."""

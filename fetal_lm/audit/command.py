@@ -25,6 +25,7 @@ from fetal_lm.audit.models import CrossFitted, read_cross_fitted
 from fetal_lm.audit.neighbours import Neighbours
 from fetal_lm.audit.reading import content_digest, image_of
 from fetal_lm.audit.sheet import contact_sheet
+from fetal_lm.data.images import is_there
 from fetal_lm.data.rows import Auditable, Countable, Rewritable
 from fetal_lm.errors import InputError
 
@@ -128,7 +129,7 @@ def _judgements(
     total = source.row_count() if isinstance(source, Countable) else None
     for row in tqdm(source.rows(), desc="auditing", unit="row", total=total):
         image, digest, others = None, None, []
-        if row.path is not None and not row.path.is_file():
+        if row.path is not None and not is_there(row.path):
             others.append(Finding(row.image, row.line, "image_missing", f"{row.path} is missing"))
         else:
             if row.path is not None:

@@ -72,7 +72,7 @@ class Neighbours:
             self._previous = None
             return None
         before, self._previous = self._previous, (row.image, row.examination, x < 0)
-        if before is None or before[1] != row.examination or before[2] == (x < 0):
+        if before is None or not row.examination or before[1] != row.examination or before[2] == (x < 0):
             return None
         return _finding(row, "order_flips", f"OFD_1 is {'right' if x < 0 else 'left'} of OFD_2, not so in {before[0]}")
 

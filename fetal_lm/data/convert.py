@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
@@ -73,7 +74,11 @@ def convert(source: Source, output: Path, *, copy_images: bool = False, force: b
         with atomic_path(labels) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(COLUMNS)
-            writer.writerows(_cells(record, name) for record, name in zip(records, names, strict=True))
+            of_examination = Counter(record.examination for record in records)
+            writer.writerows(
+                _cells(record, name, alone=of_examination[record.examination] == 1)
+                for record, name in zip(records, names, strict=True)
+            )
     except UnicodeEncodeError as error:
         raise InputError(f"{labels}: expected names in UTF-8, but {error}; rename the image") from error
     except OSError as error:
@@ -148,7 +153,9 @@ def _png(source: Source, record: Record) -> bytes:
     return bytes(content)
 
 
-def _cells(record: Record, name: str) -> list[str]:
+def _cells(record: Record, name: str, *, alone: bool) -> list[str]:
     points = [repr(float(value)) for value in record.points_orig.reshape(2 * landmarks.COUNT)]
     spacing = repr(float(record.mm_per_px)) if math.isfinite(record.mm_per_px) else ""
-    return [name, *points, spacing, record.examination, record.part]
+    # Where the examination is not known, a source takes the image for one; the CSV leaves that to its reader.
+    examination = "" if alone and record.examination == record.image else record.examination
+    return [name, *points, spacing, examination, record.part]

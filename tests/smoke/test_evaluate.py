@@ -1,8 +1,10 @@
 """A finished run's weights on other labels and other images."""
 
 import json
+import shutil
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from fetal_lm.choices import Images, Seen
@@ -65,6 +67,25 @@ def test_images_are_known_by_their_content_in_another_archive(run, tmp_path):
         read_sweep(run), Elsewhere(seed=5, images=6), images=Images.all, seen=Seen.refuse, output=tmp_path
     )
     assert row.test_images_seen == 0
+
+
+def test_the_run_itself_is_never_overwritten(run):
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match="is the run itself"):
+        evaluate(read_sweep(run), Phantom(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=run)
+    assert before == {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+
+
+def test_a_run_of_a_gpu_is_tested_where_there_is_none(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    elsewhere = tmp_path / "run"
+    shutil.copytree(run, elsewhere)
+    config = elsewhere / "config.yaml"
+    config.write_text(config.read_text().replace("accelerator: cpu", "accelerator: gpu"))
+    (row,) = evaluate(
+        read_sweep(elsewhere), Phantom(seed=0, images=30), images=Images.test, seen=Seen.refuse, output=tmp_path / "out"
+    )
+    assert row.metrics["heatmap"]["images"] > 0
 
 
 def test_a_manifest_of_another_run_is_refused(run, experiment, tmp_path):

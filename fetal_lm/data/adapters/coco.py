@@ -174,7 +174,7 @@ class Coco:
         image, where = found.image, found.where
         name, spacing, part = str(image["file_name"]), image.get(SPACING), image.get(PART) or ""
         path = self.root / name
-        if not path.is_file():
+        if not images.is_there(path):
             raise InputError(f"{where}: expected an image at {path}; add the image, or give the folder that has it")
         size_orig = images.read_size(path)
         declared = image.get("height", size_orig[0]), image.get("width", size_orig[1])

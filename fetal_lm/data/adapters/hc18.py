@@ -133,7 +133,7 @@ class Hc18:
     def _row(self, image: str, line: int, mm_per_px: float, problems: tuple[str, ...]) -> LabelRow:
         path = self._folder() / image if image else None
         points_orig = np.full((4, 2), math.nan)
-        if path is not None and path.is_file():
+        if path is not None and images.is_there(path):
             outline = _outline(path)
             try:
                 points_orig = axis_ends(images.read_grey(outline))

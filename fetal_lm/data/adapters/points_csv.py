@@ -149,7 +149,7 @@ class PointsCsv(ABC):
 
     def _record(self, row: CsvRow, image: str, mm_per_px: Callable[[CsvRow], float]) -> Record:
         path = self.folder() / image
-        if not path.is_file():
+        if not images.is_there(path):
             raise row.error(
                 self.image_column, "an image in the folder", str(path), "add the image, or give the folder that has it"
             )

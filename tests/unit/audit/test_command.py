@@ -101,6 +101,8 @@ def test_bad_rows_and_images_are_findings_and_the_rest_is_judged(write_labels, p
         f"text_1.png,a,{cells[cells.index(',') + 1 :]}",
         f"short_1.png,{cells[: cells.rindex(',')]}",
         f",{cells}",
+        # A quote that is never closed makes a cell of all that follows: no file system has such a name.
+        f"{'long' * 100}_1.png,{cells}",
     ]
     source = write_labels({name: labels[name] for name in names[:2]}, lines)
     images = source.root / "training_set"
@@ -120,8 +122,9 @@ def test_bad_rows_and_images_are_findings_and_the_rest_is_judged(write_labels, p
         ("short_1.png", 9, "bad_row"),
         ("short_1.png", 9, "bad_row"),
         ("", 10, "bad_row"),
+        (f"{'long' * 100}_1.png", 11, "image_missing"),
     ]
-    assert len(table(tmp_path / "out" / "rows.csv")) == 9
+    assert len(table(tmp_path / "out" / "rows.csv")) == 10
 
 
 def test_notes_alone_leave_the_exit_code_at_0(write_labels, phantom_heads, tmp_path) -> None:

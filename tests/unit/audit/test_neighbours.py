@@ -53,6 +53,8 @@ def test_ends_that_change_sides_within_an_examination() -> None:
     turned = replace(OTHER, examination="a", part="train", points_orig=HEAD[[1, 0, 3, 2]])
     assert found((ROW, "1"), (turned, "2"), (replace(turned, image="c.png"), "3")) == [[], ["order_flips"], []]
     assert found((ROW, "1"), (replace(turned, examination="b"), "2")) == [[], []]
+    unknown = [replace(row, examination="") for row in (ROW, turned)]
+    assert found((unknown[0], "1"), (unknown[1], "2")) == [[], []]
     upright = HEAD[:, ::-1] * [0.1, 1.0]
     flipped = replace(turned, points_orig=upright[[1, 0, 3, 2]])
     assert found((replace(ROW, points_orig=upright), "1"), (flipped, "2")) == [[], []]

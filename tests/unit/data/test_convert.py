@@ -94,7 +94,9 @@ def test_every_source_round_trips(root, tmp_path, name, copy_images):
     for record, again in zip(records, found, strict=True):
         assert np.abs(again.points_orig - record.points_orig).max() < 1e-6
         assert again.mm_per_px == pytest.approx(record.mm_per_px, rel=1e-12, nan_ok=True)
-        assert (again.examination, again.part, again.size_orig) == (record.examination, record.part, record.size_orig)
+        # An image that is an examination of its own, because nobody says whose it is, stays one and is warned of.
+        own = again.image if record.examination == record.image else record.examination
+        assert (again.examination, again.part, again.size_orig) == (own, record.part, record.size_orig)
         assert (read.read(again) == source.read(record)).all()
         if name != "phantom":
             assert read.content_key(again) == source.content_key(record)
