@@ -180,8 +180,8 @@ def _cell(row: dict[Any, Any], target: Target) -> str:
 
 def _notes(pooled: Sequence[OutOfFold], root: Path | None) -> list[str]:
     lines = [
-        "- [95 % bootstrap interval over images, by examination, seeds averaged]; around a share of 1 there is none. "
-        "Met or missed is said of the value; the interval may reach beyond the target.",
+        "- [95 % bootstrap interval over images, by examination, seeds averaged]; of a share of 1 Clopper and "
+        "Pearson's. Met or missed is said of the value; the interval may reach beyond the target.",
         "- Landmark errors are order-free; what is not decoded is charged (`report.charges`). Thirds by true HC.",
         f"- HC is held against {HC_NOTES[held_against(root)]}",
     ]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fetal_lm.report.charges import GROSS_ERROR_OF_OFD, charged_errors, image_measures, without_gross_error
-from fetal_lm.report.statistics import Interval, averaged_over_seeds, interval_of_mean, interval_of_median
+from fetal_lm.report.statistics import CONFIDENCE, Interval, averaged_over_seeds, interval_of_mean, interval_of_median
 
 Verdict = Literal["met", "met, interval reaches beyond", "missed, interval reaches it", "missed", ""]
 
@@ -62,6 +62,9 @@ TARGETS: Final = (
 )
 
 
+_TAIL: Final = (1 - CONFIDENCE) / 2
+
+
 class Measured(NamedTuple):
     """A figure of `TARGETS` with its 95 % interval by examination; NaN where unknown."""
 
@@ -94,6 +97,9 @@ def measured(tables: Sequence[pd.DataFrame]) -> list[Measured]:
         else:
             value = float(images[target.figure].mean())
             interval = interval_of_mean(images[target.figure].to_numpy(dtype=np.float64), examinations)
+            if target.figure == FOUND and value == 1:
+                # No draw from all ones is anything else; Clopper and Pearson's bound, exact for so many examinations.
+                interval = Interval((_TAIL ** (1 / len(set(examinations)))), 1.0)
         found.append(Measured(target, value, interval))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,7 @@ def read_heatmaps(path: Path) -> Heatmaps:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             images, maps, to_orig = archive["images"], archive["maps"], archive["to_orig"]
             height, width = (int(length) for length in archive["size_net"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as heatmaps ({reason})") from error
     if maps.ndim != 4 or maps.dtype != np.uint8 or to_orig.shape != (len(images), 2, 3) or len(maps) != len(images):

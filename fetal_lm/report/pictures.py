@@ -27,6 +27,8 @@ PREDICTION_COLOUR: Final = "#E69F00"
 MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MODEL_DASHES: Final = ("-", "--", "-.", ":")
 MOST_PANELS: Final = 4
+MOST_OVERLAYS: Final = 16
+"""Models in `comparison_picture`: each picture takes some 20 MB while it is put together."""
 SMALLEST_ERROR: Final = 0.1
 
 
@@ -73,11 +75,17 @@ def overlay_picture(
 def comparison_picture(entries: Sequence[Entry], path: Path) -> bool:
     """Good and bad cases of every model: the overlay picture of each one's first run that has one, under its name.
 
+    Of more than `MOST_OVERLAYS` models the first ones, and how many there are besides.
+
     Returns:
         False, and nothing is written, if no run has a readable `overlay.png`.
     """
     shown: list[tuple[str, np.ndarray]] = []
+    further = 0
     for entry in entries:
+        if len(shown) == MOST_OVERLAYS:
+            further += any((run.folder / "overlay.png").is_file() for run in entry.runs)
+            continue
         for run in entry.runs:
             try:
                 overlay = mpl_image.imread(run.folder / "overlay.png")
@@ -90,7 +98,8 @@ def comparison_picture(entries: Sequence[Entry], path: Path) -> bool:
     width = 12.0
     heights = [width * overlay.shape[0] / overlay.shape[1] for _, overlay in shown]
     title_height = 0.4
-    figure = Figure(figsize=(width, sum(heights) + title_height * len(shown)), dpi=DOTS_PER_INCH)
+    lines = len(shown) + (further > 0)
+    figure = Figure(figsize=(width, sum(heights) + title_height * lines), dpi=DOTS_PER_INCH)
     total, top = figure.get_figheight(), figure.get_figheight()
     for (label, overlay), height in zip(shown, heights, strict=True):
         top -= title_height + height
@@ -98,6 +107,9 @@ def comparison_picture(entries: Sequence[Entry], path: Path) -> bool:
         axes.imshow(overlay, aspect="auto", cmap="gray" if overlay.ndim == 2 else None)
         axes.set_axis_off()
         axes.set_title(label, fontsize=13, fontweight="bold", parse_math=False)
+    if further > 0:
+        text = f"{further} further models are not shown: overlay.png in the folders of their runs"
+        figure.text(0.5, 0.3 * title_height / total, text, ha="center", fontsize=13)
     save(figure, path)
     return True
 

@@ -152,6 +152,10 @@ def test_the_figures_by_hand(make_sweep: MakeSweep, modules: Modules) -> None:
     assert table["value"]["large", "ofd_mae_mm"] == pytest.approx(ofd_mm[13:].mean())
     assert table["verdict"]["middle", "bpd_mae_mm"] == "met"
     assert table["value"]["large", "found"] == pytest.approx(6 / 7)
+    # Three examinations without a gross error prove little.
+    all_found = table.loc["middle", "found"]
+    assert (all_found["value"], all_found["low"]) == (1.0, pytest.approx(0.025 ** (1 / all_found["examinations"])))
+    assert all_found["verdict"] == "met, interval reaches beyond"
 
 
 @pytest.mark.parametrize(

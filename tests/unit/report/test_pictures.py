@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.entries import group_runs
 from fetal_lm.report.pictures import (
+    MOST_OVERLAYS,
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
     comparison_picture,
@@ -70,6 +71,16 @@ def test_the_comparison_shows_each_model_once(three_models: Path, tmp_path: Path
     assert colour_share(path, "#ff0000") == pytest.approx(colour_share(path, "#0000ff"), abs=0.02)
     assert colour_share(path, "#ff0000") > 0.3
     assert colour_share(path, "#00ff00") == 0.0
+
+
+def test_of_many_models_the_first_ones_are_shown_and_the_others_counted(three_models: Path, tmp_path: Path) -> None:
+    mpl_image.imsave(three_models / "0" / "overlay.png", np.full((30, 90, 3), (1.0, 0.0, 0.0)))
+    entry = group_runs(read_sweep(three_models).runs)[0][0]
+    heights = []
+    for count in (MOST_OVERLAYS, 4 * MOST_OVERLAYS):
+        assert comparison_picture([entry] * count, tmp_path / "predictions.png")
+        heights.append(mpl_image.imread(tmp_path / "predictions.png").shape[0])
+    assert 0 < heights[1] - heights[0] < 0.02 * heights[0]
 
 
 def test_learning_curves(three_models: Path, tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ function blandAltman(name) {
   return { traces, layout: layout({ title: `${upper}: mean of true and measured, mm` }, { title: "measured − true, mm" }, { shapes, annotations }) };
 }
 
+function reasonForNone() {
+  const isMade = [chosen.seed, chosen.fold, chosen.size].join("|") in DATA.agreement;
+  return isMade ? "No prediction of this choice is on the page." : "For this choice of several filters at once the figures are not on the page; set fewer.";
+}
+
 function agreementTable() {
   const interval = (figures, at, decimals) =>
     number(figures[at], decimals) + (figures[at + 1] === null ? "" : ` [${number(figures[at + 1], decimals)}, ${number(figures[at + 2], decimals)}]`);
@@ -52,5 +57,5 @@ function agreementTable() {
     }
   }
   document.querySelector("#agreement-table tbody").replaceChildren(...lines);
-  document.getElementById("agreement-unknown").textContent = lines.length ? "" : "For this choice of several filters at once the figures are not on the page; set fewer.";
+  document.getElementById("agreement-unknown").textContent = lines.length ? "" : reasonForNone();
 }

@@ -24,6 +24,7 @@ function isNarrow() {
   return window.innerWidth <= 600;
 }
 
+/** Axes whose unit or type may change name both in `uirevision`, or Plotly would keep the old numbers of a zoom. */
 function layout(x, y, more = {}) {
   const axis = { gridcolor: css("--line"), zeroline: false, automargin: true, linecolor: css("--line") };
   return {
@@ -91,7 +92,9 @@ function onKey(plot, event) {
   const step = steps[event.key];
   if (!step || !traces.length) return;
   event.preventDefault();
-  const next = (curve + step[0] + traces.length) % traces.length;
+  // Filters may leave a trace without points.
+  let next = (curve + step[0] + traces.length) % traces.length;
+  for (let tried = 0; !traces[next].x.length && tried < traces.length; tried++) next = (next + (step[0] || 1) + traces.length) % traces.length;
   const count = traces[next].x.length;
   if (!count) return;
   // A hundred steps cross any curve; Shift goes point by point.
@@ -138,7 +141,7 @@ function distribution() {
       hovertemplate: `%{y:.1f} % at %{x:.2f} ${unit}<br>%{text}<extra></extra>`,
     };
   });
-  const x = { title: `error, ${unit === "px" ? "px of 256" : "mm"}`, type, dtick: type === "log" ? "D2" : undefined };
+  const x = { title: `error, ${unit === "px" ? "px of 256" : "mm"}`, type, dtick: type === "log" ? "D2" : undefined, uirevision: unit + type };
   return { traces, layout: layout(x, { title: "landmarks, %", range: [0, 101] }) };
 }
 
@@ -197,5 +200,5 @@ function learningCurves() {
     });
     named.add(line.entry);
   }
-  return { traces, layout: layout({ title: "epoch" }, { title: plain(panel), type, dtick: type === "log" ? "D2" : undefined }) };
+  return { traces, layout: layout({ title: "epoch" }, { title: plain(panel), type, dtick: type === "log" ? "D2" : undefined, uirevision: panel + type }) };
 }

@@ -138,7 +138,7 @@ def test_damaged_heatmaps_are_refused(three_models: Path, give_heatmaps: Any) ->
     run = three_models / "0"
     give_heatmaps(run)
     whole = (run / "heatmaps.npz").read_bytes()
-    for content in (whole[:200], b"", pickle.dumps(["not", "ours"])):
+    for content in (whole[:200], whole[:70] + b"\xff" * 20 + whole[90:], b"", pickle.dumps(["not", "ours"])):
         (run / "heatmaps.npz").write_bytes(content)
         with pytest.raises(InputError, match="cannot be read as heatmaps"):
             read_heatmaps(run / "heatmaps.npz")
