@@ -55,6 +55,11 @@ def resolve(choice: str | None, folder: Path) -> Path | None:
     return path
 
 
+def run_of(path: Path) -> Path:
+    """The folder of the run that wrote a checkpoint, which lies in its folder `checkpoints`."""
+    return path.resolve().parent.parent
+
+
 def unfinished(folder: Path) -> Path | None:
     """The checkpoint that a run in this folder left and can go on from; None if it has to begin anew.
 

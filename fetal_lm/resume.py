@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 from omegaconf import OmegaConf
 
+from fetal_lm.atomic import atomic_path
+from fetal_lm.checkpoints import run_of
 from fetal_lm.configuration import read_configuration
 from fetal_lm.errors import InputError
 from fetal_lm.job import read_job
+from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.tracking import flatten
+
+HISTORY_FILE: Final = "history.csv"
 
 # What a result depends on. How long to train, on which machine and what to write may change when a run goes on.
 _FIXED: Final = (
@@ -29,6 +35,9 @@ _FREE: Final = (
     "data.study_seeds",
 )
 
+# A schedule that is as long as the run cannot be made longer or shorter on the way.
+_LENGTH: Final = ("epochs", "trainer.max_")
+
 # The rows of a sweep are compared: nothing may differ but where files lie and what is shown.
 _FIXED_IN_SWEEP: Final = (*_FIXED, "epochs", "trainer.", "callbacks.")
 _FREE_IN_SWEEP: Final = (
@@ -43,6 +52,9 @@ _FREE_IN_SWEEP: Final = (
 )
 
 
+_WHO: Final = ("seed", "split.", "data.fold")
+
+
 def check_same_configuration(path: Path, config: Mapping[str, Any]) -> None:
     """Compares a run's options with those it began with.
 
@@ -53,11 +65,62 @@ def check_same_configuration(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
         InputError: an option that the result depends on differs, or the file cannot be read.
     """
-    if different := _different(path, config, fixed=_FIXED, free=_FREE):
+    schedule = str(flatten(config).get("optim.schedule._target_"))
+    fixed = (*_FIXED, *(_LENGTH if schedule.endswith(".one_cycle") else ()))
+    if different := _different(path, config, fixed=fixed, free=_FREE):
         raise InputError(
-            f"{path}: the run in this folder began with other options: {different}. Go on with the options "
-            "that it had, or start a new run in another folder"
+            f"{path}: the run of this folder began with other options: {different}. Go on with the options that it "
+            "had, or start a new run in another folder (init_from=... begins with its weights)"
         )
+
+
+def check_same_recipe(path: Path, config: Mapping[str, Any]) -> None:
+    """Makes sure that two runs differ in nothing but in whom they train on and in their seed.
+
+    Args:
+        path: the `config.yaml` of one.
+        config: resolved, of the other.
+
+    Raises:
+        InputError: they do.
+    """
+    if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=(*_FREE_IN_SWEEP, *_WHO)):
+        raise InputError(f"{path}: expected the options of the other run, but {different}; train both alike")
+
+
+def make_room(folder: Path, *, goes_on_from: Path | None) -> None:
+    """Leaves in a run's folder what belongs to the run that begins or goes on there now, and nothing of an earlier one.
+
+    A run that begins anew would otherwise, if it were killed before its first checkpoint, go on from the earlier run's.
+
+    Args:
+        folder: of the run.
+        goes_on_from: a checkpoint, its own or of another folder, whose best checkpoint and history are brought along.
+
+    Raises:
+        InputError: the checkpoint has no best one beside it; nothing is changed then.
+    """
+    own = folder / "checkpoints"
+    own_goes_on = goes_on_from is not None and goes_on_from.resolve().parent == own.resolve()
+    best = None if goes_on_from is None or own_goes_on else goes_on_from.parent / "best.ckpt"
+    if best is not None and not best.is_file():
+        raise InputError(
+            f"{best}: is missing, but if no later epoch is better, it is what is tested; give a checkpoint in its own "
+            "run's folder, or begin with its weights by init_from=..."
+        )
+    (folder / ROW_FILE).unlink(missing_ok=True)
+    if own_goes_on:
+        return
+    # The last one first: without it nothing goes on from this folder.
+    for earlier in (own / "last.ckpt", own / "best.ckpt", folder / HISTORY_FILE):
+        earlier.unlink(missing_ok=True)
+    if goes_on_from is None or best is None:  # The two go together.
+        return
+    own.mkdir(parents=True, exist_ok=True)
+    for kept, place in ((best, own / "best.ckpt"), (run_of(goes_on_from) / HISTORY_FILE, folder / HISTORY_FILE)):
+        if kept.is_file():
+            with atomic_path(place) as temporary:
+                shutil.copyfile(kept, temporary)
 
 
 def check_same_job(folder: Path, config: Mapping[str, Any]) -> None:
@@ -105,4 +168,16 @@ def _different(path: Path, config: Mapping[str, Any], *, fixed: tuple[str, ...],
 
 
 def _chosen(flat: Mapping[str, Any], *, fixed: tuple[str, ...], free: tuple[str, ...]) -> dict[str, Any]:
-    return {key: value for key, value in flat.items() if key.startswith(fixed) and not key.startswith(free)}
+    root = flat.get("data.root")
+    return {
+        key: _without_root(value, root)
+        for key, value in flat.items()
+        if key.startswith(fixed) and not key.startswith(free)
+    }
+
+
+def _without_root(value: Any, root: Any) -> Any:
+    """An option without the folder of the data, in which sources name their files."""
+    if isinstance(value, str) and isinstance(root, str) and value.startswith(f"{root.rstrip('/')}/"):
+        return "data.root" + value.removeprefix(root.rstrip("/"))
+    return value

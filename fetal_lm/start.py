@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 import traceback
@@ -74,15 +75,24 @@ def main() -> None:
 def _hydra_main(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     _settle(workers=cfg.data.workers)
-    if HydraConfig.get().mode != RunMode.MULTIRUN:
-        _written_down(lambda: train(cfg, folder), folder)
-        return
     try:
-        # Whoever started the sweep may be gone while its jobs, on a cluster, are not.
-        with locked(folder, what="the job", advice="end it, and start the sweep again", wait=True):
-            _written_down(lambda: _sweep_job(cfg, folder), folder)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            # Whoever started the sweep may be gone while its jobs, on a cluster, are not.
+            with locked(folder, what="the job", advice="end it, and start the sweep again", wait=True):
+                _written_down(lambda: _sweep_job(cfg, folder), folder)
+        elif _is_further_process():  # The first one holds the folder.
+            _written_down(lambda: train(cfg, folder), folder)
+        else:
+            with locked(folder, what="the run", advice="wait until it has ended, or name another hydra.run.dir=..."):
+                _written_down(lambda: train(cfg, folder), folder)
     except (InputError, OSError) as error:  # Of the lock; the folder belongs to another process.
         raise CompactHydraException(_users_mistake(error, folder)) from error
+
+
+def _is_further_process() -> bool:
+    """Whether this is a process of a training in several, but not the first, by the variables that Lightning reads."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    return any(os.environ.get(name, "0") != "0" for name in names)
 
 
 def _settle(*, workers: int) -> None:

@@ -34,6 +34,7 @@ from fetal_lm.threads import cores, share_cores
 
 log = logging.getLogger(__name__)
 
+JOB_FOLDER: Final = "${hydra:job.num}"
 GRID: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 """Hydra's own sweeper, all of whose jobs are known before the first one."""
 
@@ -95,6 +96,12 @@ class SweepManifest(Callback):
     def _begin(self, config: DictConfig) -> None:
         if config.hydra.sweeper._target_ != GRID:
             return
+        subfolder = cast(dict[str, Any], OmegaConf.to_container(config.hydra.sweep))["subdir"]
+        if subfolder != JOB_FOLDER:
+            raise InputError(
+                f"hydra.sweep.subdir: expected {JOB_FOLDER}, because a sweep finds its jobs by their numbers, got "
+                f"{subfolder}; leave it out"
+            )
         folder = Path(config.hydra.sweep.dir)
         parameters = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         choices = {"model": config.hydra.runtime.choices.model, "seed": str(config.seed)}

@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, pretrained, tracking
 from fetal_lm.atomic import write_text
-from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, training_seconds
+from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, count_epochs, training_seconds
 from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
@@ -35,7 +35,7 @@ from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import RunRow, write_row
-from fetal_lm.resume import check_same_configuration
+from fetal_lm.resume import check_same_configuration, make_room
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     }
     if checkpoint_path is not None:
         checkpoints.check(checkpoint_path, model.identity)
+        # Of another folder too: its optimiser and schedule would overrule the options given here.
+        check_same_configuration(checkpoints.run_of(checkpoint_path) / "config.yaml", config)
         checkpoints.check_average(checkpoint_path, wanted="ema" in cfg.callbacks)
         log.info(
             "%s goes on after epoch %s of %s", name, checkpoints.read(checkpoint_path).get("epoch"), checkpoint_path
@@ -107,11 +109,6 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         checkpoints.load_weights(model, first)
         log.info("%s begins with the weights of %s", name, first)
     data.setup()
-    # Only now, when nothing was refused: an earlier result of this folder stands until its run really goes on.
-    (folder / "row.json").unlink(missing_ok=True)
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    write_manifest(folder / MANIFEST_FILE, split, records, archive=source.archive, contents=contents, before=before)
-
     logger: Logger | None = None
     exit_code = 1
     try:
@@ -124,6 +121,10 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         )
         log.info("%s in %s; %s; threads: %d", name, folder, tracking.location(logger), torch.get_num_threads())
         trainer = _trainer(cfg, logger, folder)
+        # Only now, when nothing was refused: an earlier result of this folder stands until its run really goes on.
+        make_room(folder, goes_on_from=checkpoint_path)
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        write_manifest(folder / MANIFEST_FILE, split, records, archive=source.archive, contents=contents, before=before)
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint_path, weights_only=True)
         if not trainer.is_global_zero:
             exit_code = 0
@@ -253,6 +254,7 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
         options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
         plugins=[AtomicCheckpoints()], use_distributed_sampler=False, _convert_="all",
     )  # fmt: skip
+    count_epochs(trainer)
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         # Lightning starts its further processes with this command line, and each would start the sweep anew.
         raise InputError(

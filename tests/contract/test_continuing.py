@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from fetal_lm.callbacks import AtomicCheckpoints
+from fetal_lm.callbacks import AtomicCheckpoints, count_epochs
 from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.splits import Split
@@ -32,7 +32,7 @@ class CopyAfterTwoEpochs(pl.Callback):
             shutil.copytree(self.folder, self.copy)
 
 
-def train(folder, cache_dir, *, options, workers, copy=None):
+def train(folder, cache_dir, *, options, workers, budget, copy=None):
     pl.seed_everything(0, verbose=False)
     overrides = [
         "model=single_hourglass", "model.network.depth=2", "model.network.channels=8", f"image_size={list(SIZE_NET)}",
@@ -50,14 +50,19 @@ def train(folder, cache_dir, *, options, workers, copy=None):
     )  # fmt: skip
     callbacks = list(instantiate(cfg.callbacks, _convert_="all").values())
     trainer = pl.Trainer(
-        accelerator="cpu", max_epochs=4, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", **budget, logger=False, enable_progress_bar=False, enable_model_summary=False,
         num_sanity_val_steps=0, callbacks=[*callbacks, *([CopyAfterTwoEpochs(folder, copy)] if copy else [])],
         plugins=[AtomicCheckpoints()],
     )  # fmt: skip
+    count_epochs(trainer)
     last = folder / "last.ckpt"
     trainer.fit(model, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     return {name: torch.load(folder / f"{name}.ckpt", weights_only=True) for name in ("best", "last")}
 
+
+EPOCHS = {"max_epochs": 4}
+# As many, validated at the end of every second one: the kill comes where a validation is due.
+STEPS = {"max_epochs": -1, "max_steps": 8, "val_check_interval": 4, "check_val_every_n_epoch": None}
 
 # Halved after every epoch that is no better, so that one missed step shows.
 PLATEAU = ("optim=adam_plateau", "optim.schedule.patience=0", "optim.optimizer.lr=0.03")
@@ -65,12 +70,17 @@ PLATEAU = ("optim=adam_plateau", "optim.schedule.patience=0", "optim.optimizer.l
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory .* is not empty")
 @pytest.mark.parametrize(
-    ("options", "workers"),
-    [(PLATEAU, 0), (("optim=adamw",), 1), ((*PLATEAU, "callbacks=ema"), 0)],
-    ids=["plateau", "loader process", "moving average"],
+    ("options", "workers", "budget"),
+    [
+        (PLATEAU, 0, EPOCHS),
+        (("optim=adamw",), 1, EPOCHS),
+        ((*PLATEAU, "callbacks=ema"), 0, EPOCHS),
+        (("optim=adamw",), 0, STEPS),
+    ],
+    ids=["plateau", "loader process", "moving average", "a budget of steps"],
 )
-def test_the_same_weights_optimiser_schedule_and_best_checkpoint(tmp_path, options, workers):
-    arguments = {"cache_dir": tmp_path / "cache", "options": options, "workers": workers}
+def test_the_same_weights_optimiser_schedule_and_best_checkpoint(tmp_path, options, workers, budget):
+    arguments = {"cache_dir": tmp_path / "cache", "options": options, "workers": workers, "budget": budget}
     whole = train(tmp_path / "whole", copy=tmp_path / "moved", **arguments)
     assert torch.load(tmp_path / "moved" / "last.ckpt", weights_only=True)["epoch"] == 1
     resumed = train(tmp_path / "moved", **arguments)

@@ -6,8 +6,10 @@ import signal
 import time
 
 import pytest
+import torch
 
 from fetal_lm import checkpoints
+from fetal_lm.lock import locked
 
 from .conftest import TINY
 from .test_sweep import inspect
@@ -28,6 +30,10 @@ from .test_sweep import inspect
         (["data.fit=crop"], ["crop", "letterbox"]),
         (["data.order=random"], ["random", "canonical"]),
         (["test_flips=no"], ["test_flips", "true or false", "'no'"]),
+        (
+            ["optim=adam_plateau", "+trainer.check_val_every_n_epoch=null"],
+            ["optim=adam_plateau", "at the end of each epoch"],
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -49,6 +55,14 @@ def finished(experiment, tmp_path_factory):
     done = experiment(*TINY, "logger=csv", f"hydra.run.dir={folder}")
     assert done.code == 0, done.err[-3000:]
     return folder
+
+
+def test_a_folder_that_another_training_uses_is_refused(experiment, tmp_path):
+    with locked(tmp_path / "run", what="the run", advice="wait"):
+        done = experiment(*TINY, "logger=csv", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.code != 0
+    assert "the run is in use by process" in done.err
+    assert not (tmp_path / "run" / "split.json").exists()
 
 
 def test_a_run_goes_on_from_its_last_checkpoint(experiment, finished, tmp_path):
@@ -88,6 +102,44 @@ def test_a_checkpoint_of_another_run_is_refused(experiment, finished, tmp_path, 
     assert "Traceback" not in done.err
     for word in expected:
         assert word in done.err
+
+
+def test_a_run_goes_on_from_the_checkpoint_of_another_folder_with_its_best_and_its_history(
+    experiment, finished, tmp_path
+):
+    folder, options = tmp_path / "run", ("optim=adam_plateau", "logger=csv")
+    assert experiment(*TINY, *options, "trainer.max_epochs=2", f"hydra.run.dir={folder}").code == 0
+    # No epoch is better than a best score of 0.
+    last = folder / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    (state,) = (state for key, state in content["callbacks"].items() if "val/mre_px" in key)
+    zero = torch.tensor(0.0)
+    state |= {"best_model_score": zero, "kth_value": zero}
+    state["best_k_models"] = dict.fromkeys(state["best_k_models"], zero)
+    torch.save(content, last)
+    other = tmp_path / "other"
+    going_on = (*TINY, *options, "trainer.max_epochs=3", f"ckpt_path={last}")
+    done = experiment(*going_on, f"hydra.run.dir={other}")
+    assert done.code == 0, done.err[-3000:]
+    assert (other / "checkpoints" / "best.ckpt").read_bytes() == (folder / "checkpoints" / "best.ckpt").read_bytes()
+    assert len((other / "history.csv").read_text().splitlines()) == 4
+    changed = experiment(*going_on, "optim.optimizer.lr=1e-9", f"hydra.run.dir={tmp_path / 'third'}")
+    assert changed.code != 0
+    assert "optim.optimizer.lr was" in changed.err
+    (folder / "checkpoints" / "best.ckpt").unlink()
+    alone = experiment(*going_on, f"hydra.run.dir={other}")
+    assert alone.code != 0
+    assert "best.ckpt: is missing" in alone.err
+    assert (other / "row.json").exists()
+
+
+def test_a_schedule_as_long_as_the_run_is_not_made_longer_on_the_way(experiment, finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    done = experiment(*TINY, "trainer.max_epochs=4", "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last")
+    assert done.code != 0
+    assert "trainer.max_epochs was" in done.err
+    assert (folder / "row.json").exists()
 
 
 def test_a_refused_resume_leaves_the_folders_result_alone(experiment, finished, tmp_path):

@@ -68,6 +68,12 @@ def test_the_manifest_is_written_before_any_job(begin, tmp_path):
     assert [job["config_hash"] for job in listed(tmp_path / "sweep")] == [job["config_hash"] for job in jobs]
 
 
+def test_jobs_lie_in_folders_of_their_numbers(begin, tmp_path):
+    with pytest.raises(SystemExit, match=r"hydra\.sweep\.subdir: expected"):
+        begin(tmp_path / "sweep", "trainer=smoke", "hydra.sweep.subdir=seed-${seed}")
+    assert not (tmp_path / "sweep").exists()
+
+
 def test_an_option_that_is_not_set_is_left_for_the_job_to_say(begin, tmp_path):
     begin(tmp_path, "data=hc18")
     jobs = listed(tmp_path)
