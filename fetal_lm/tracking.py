@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from fetal_lm.board.results import ReadImage, define_summaries, log_results
-from fetal_lm.board.runs import mark_unsent
+from fetal_lm.board.runs import mark_sent, mark_unsent
 from fetal_lm.report.row import RunRow
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,16 @@ class TrackedRun(WandbLogger):
         super().__init__(experiment=run, save_dir=folder, log_model=False)
         self.overlays = overlays
         self.models = models
+        self._told = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Hands figures of an epoch on; the first time that W&B does not take them a warning says so."""
+        try:
+            super().log_metrics(metrics, step)
+        except Exception as error:  # Of a W&B that was killed it is a connection's, of a full disk the system's.
+            if not self._told:
+                log.warning("W&B takes no more figures of this run (%s); its folder has them all", error)
+            self._told = True
 
 
 def wandb_logger(
@@ -101,6 +111,10 @@ def wandb_logger(
         # which can be sent later.
         log.warning("W&B cannot be reached (%s): this run is tracked offline, send it with `fetal-lm sync`", error)
         run = wandb.init(mode="offline", **options)
+    else:
+        if mode == "online":
+            # Until it has ended well: what a kill leaves unsent, `fetal-lm sync` finds by this.
+            mark_unsent(Path(run.dir).parent)
     define_summaries(run)
     return TrackedRun(run, run_folder, overlays=overlays, models=models)
 
@@ -125,12 +139,15 @@ def finish(logger: Logger | None, *, exit_code: int) -> None:
     if not isinstance(logger, WandbLogger):
         return
     run = logger.experiment
+    folder = Path(run.dir).parent
     try:
         run.finish(exit_code=exit_code)
-    except (TimeoutError, wandb.errors.Error) as error:
-        folder = Path(run.dir).parent
+    except Exception as error:  # Also of a W&B that was killed; the training is over and its results are on disk.
         mark_unsent(folder)
         log.warning("W&B did not take everything (%s): send the rest of %s with `fetal-lm sync`", error, folder)
+        return
+    if not run.offline:
+        mark_sent(folder)
 
 
 def log_final(logger: Logger | None, row: RunRow, table: pd.DataFrame, folder: Path, read: ReadImage) -> None:
@@ -139,7 +156,7 @@ def log_final(logger: Logger | None, row: RunRow, table: pd.DataFrame, folder: P
         return
     try:
         log_results(logger.experiment, row, table, folder, read, overlays=logger.overlays, models=logger.models)
-    except (wandb.errors.Error, OSError) as error:
+    except Exception as error:  # As above.
         log.warning("W&B lacks results of this run (%s); its folder has them all", error)
 
 

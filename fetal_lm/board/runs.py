@@ -2,8 +2,8 @@
 
 `wandb sync` puts an empty `run-ID.wandb.synced` beside the record of a run; it counts here too, so that a run which was
 sent by hand is not sent again. W&B puts that mark also where a file or an artifact was not taken. Ours is `unsent.txt`:
-written before a run is sent, or when an online run could not send everything, and removed when all was taken. Whatever
-is killed in between, a run with it is sent again.
+written before a run is sent and when an online one begins, and removed when all was taken. Whatever is killed in
+between, a run with it is sent again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from fetal_lm.atomic import write_text
 from fetal_lm.errors import InputError
+from fetal_lm.lock import holder
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 
 UNSENT_FILE: Final = "unsent.txt"
@@ -67,6 +68,8 @@ class LocalRun:
         """
         if self.sent:
             return "sent"
+        if holder(self.job):
+            return "training"
         ended = any((self.job / name).exists() for name in _ENDED)
         return "waiting" if ended or now - self.record.stat().st_mtime > QUIET_S else "training"
 

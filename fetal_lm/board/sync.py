@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fetal_lm.board.login import require_login
 from fetal_lm.board.runs import LocalRun, local_runs, mark_sent, mark_unsent
+from fetal_lm.errors import InputError
+from fetal_lm.lock import locked
 
 ALL_SENT: Final = 0
 SOME_FAILED: Final = 1
@@ -52,7 +54,7 @@ def sync(folder: Path, *, timeout_s: float, console: Console | None = None) -> i
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as progress:
             for run in progress.track(waiting):
-                reason = _send(run, timeout_s)
+                reason = _send_alone(run, timeout_s)
                 failed += reason is not None
                 _print(console, f"{run.folder}: {'sent' if reason is None else f'NOT SENT: {reason}'}")
     before, training = (sum(state == kind for state in states.values()) for kind in ("sent", "training"))
@@ -61,6 +63,24 @@ def sync(folder: Path, *, timeout_s: float, console: Console | None = None) -> i
     parts += [f"{training} left because their training goes on"] if training else []
     _print(console, f"W&B runs of {folder}: {', '.join(parts)}")
     return SOME_FAILED if failed else ALL_SENT
+
+
+def _send_alone(run: LocalRun, timeout_s: float) -> str | None:
+    """As `_send`, while no other `fetal-lm sync` sends runs of the same training."""
+    try:
+        # Not the training's own lock: to a report its job would seem to run.
+        with locked(run.job / "wandb", what="its W&B record", advice="wait until the other sync has ended"):
+            match run.state(time.time()):  # The other may have sent it since, or its training gone on.
+                case "waiting":
+                    return _send(run, timeout_s)
+                case "training":
+                    return "its training goes on again"
+                case "sent":
+                    return None
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.strerror or error}"
 
 
 def _send(run: LocalRun, timeout_s: float) -> str | None:

@@ -85,6 +85,42 @@ def test_without_a_network_or_with_a_wrong_key_a_training_is_tracked_offline(nob
     assert "fetal-lm sync" in caplog.text
 
 
+def test_an_online_run_counts_as_unsent_until_it_has_ended_well(nobody, tmp_path):
+    run = tmp_path / "wandb" / "run-1"
+    (run / "files").mkdir(parents=True)
+
+    class Online:
+        dir, offline = str(run / "files"), False
+
+        def define_metric(self, *_, **__):
+            pass
+
+        def finish(self, **_):
+            assert (run / "unsent.txt").is_file()
+
+    nobody.setattr("wandb.login", lambda **_: True)
+    nobody.setattr("wandb.init", lambda **_: Online())
+    logger = tracking.wandb_logger(run_folder=tmp_path, **OPTIONS)
+    nobody.setattr(type(logger), "experiment", Online())
+    assert (run / "unsent.txt").is_file()
+    tracking.finish(logger, exit_code=0)
+    assert not (run / "unsent.txt").exists()
+
+
+def test_a_wandb_that_dies_stops_no_training_and_is_told_once(nobody, tmp_path, caplog):
+    nobody.setenv("WANDB_MODE", "disabled")
+    logger = tracking.wandb_logger(run_folder=tmp_path, **OPTIONS)
+
+    class Dead:
+        def log(self, _):
+            raise ConnectionResetError("gone")
+
+    nobody.setattr(type(logger), "experiment", Dead())
+    logger.log_metrics({"a": 1.0}, step=1)
+    logger.log_metrics({"a": 2.0}, step=2)
+    assert caplog.text.count("W&B takes no more figures of this run (gone)") == 1
+
+
 def test_a_malformed_key_is_tracked_offline(nobody, caplog):
     def login(**_):
         raise wandb.errors.AuthenticationError("a key has 40 characters")

@@ -30,6 +30,7 @@ from fetal_lm.board.names import name_of
 from fetal_lm.board.runs import QUIET_S, local_runs
 from fetal_lm.board.sync import SOME_FAILED, sync
 from fetal_lm.errors import InputError
+from fetal_lm.lock import locked
 from fetal_lm.report.columns import COLUMNS
 
 from .conftest import KEY, SWEEP, Endpoint
@@ -146,6 +147,20 @@ def test_a_training_that_goes_on_is_left_alone(sweep: Path, monkeypatch: pytest.
     assert run.state(now + QUIET_S + 60.0) == "waiting", "a killed job writes neither row.json nor error.txt"
     (sweep / "0" / "error.txt").write_text("it crashed")
     assert run.state(now) == "waiting"
+
+
+def test_what_another_process_uses_is_left_alone(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a run was sent twice at the same time"))
+    (run,) = local_runs(sweep)
+    with locked(run.job / "wandb", what="its W&B record", advice="wait"):
+        code, out = send(sweep)
+    assert code == SOME_FAILED
+    assert "in use" in out
+    # Its row is written before W&B's record is closed.
+    with locked(run.job, what="the job", advice="wait"):
+        code, out = send(sweep)
+    assert code == 0
+    assert "0 sent, 1 left because their training goes on" in out
 
 
 def test_an_online_run_is_sent_again_only_if_it_is_marked(sweep: Path) -> None:
