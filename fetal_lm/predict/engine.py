@@ -14,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from fetal_lm.choices import EngineName
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Fit, Size
+from fetal_lm.predict.released import released
 
 EXPORTED_SUFFIX: Final = ".onnx"
 CHECKPOINT_SUFFIX: Final = ".ckpt"
@@ -57,18 +58,14 @@ def open_engine(model: str | Path | None, engine: str | None = None) -> Engine:
     """Opens a model.
 
     Args:
-        model: a finished run's folder, a checkpoint in it, or a file that `fetal-lm export` wrote.
+        model: a finished run's folder, a checkpoint in it, or a file that `fetal-lm export` wrote; None takes the
+            released weights.
         engine: a name among `EngineName`; None takes the one that the model is for.
 
     Raises:
         InputError: there is no model, it is damaged or not for this engine, or there is no such engine.
     """
-    if model is None:
-        raise InputError(
-            "a model is needed: train one with `python run.py` (it prints its folder), and give that folder as "
-            "--model FOLDER, in Python as Predictor(FOLDER)"
-        )
-    path = Path(model).expanduser()
+    path = released(engine) if model is None else Path(model).expanduser()
     if _name(path, engine) is EngineName.onnx:
         from fetal_lm.predict.onnx_engine import open_exported
 

@@ -93,7 +93,12 @@ def test_the_pages_of_a_tiff_each_have_a_row_and_an_overlay_after_a_kill_too(tra
     table = out / "measurements.csv"
     table.write_bytes(b"".join(table.read_bytes().splitlines(keepends=True)[:2]))
     assert predict(scans, "--output", out, "--model", trained, "--resume").exit_code == 0
-    assert rows_of(out) == rows
+    again = rows_of(out)
+    assert [(row["image"], row["frame"]) for row in again] == [(row["image"], row["frame"]) for row in rows]
+    # A batch of another size rounds differently.
+    for one, other in zip(again, rows, strict=True):
+        ours, before = ([float(row[column] or "nan") for column in COORDINATES] for row in (one, other))
+        np.testing.assert_allclose(ours, before, atol=0.01)
 
 
 def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(trained, scans, tmp_path):

@@ -1,0 +1,154 @@
+"""How large a report's page is, and how long it takes to write, to open and to draw: 3 models x 3 seeds x 802 images.
+
+    python experiments/bench/report_page.py [--models 3] [--seeds 3] [--images 802]
+
+Predictions are made up, of phantom heads of HC18's size, so that the gallery has pictures and heatmaps. The page is
+opened by a chromium in PATH (Debian: apt-get install chromium).
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import typer
+from playwright.sync_api import sync_playwright
+from rich.console import Console
+
+from fetal_lm import geometry
+from fetal_lm.atomic import write_text
+from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.data.records import Record
+from fetal_lm.report.heatmaps import Heatmaps, write_heatmaps
+from fetal_lm.report.markdown import table_lines
+from fetal_lm.report.predictions import prediction_table, summarise, write_predictions
+from fetal_lm.report.row import RunRow, write_row
+
+SIZE_NET: Final = (256, 256)
+STRIDE: Final = 4
+BRANCH: Final = "heatmap"
+ERROR_PX: Final = 4.0
+"""Standard deviation of a coordinate's made-up error."""
+
+COMMAND: Final = "from fetal_lm.cli.app import app; app()"
+DRAWN: Final = "document.getElementById('distribution').data?.length > 0"
+
+
+class Opened(NamedTuple):
+    """Seconds from the call until the page is loaded, and until its first plot is drawn too."""
+
+    loaded_s: float
+    drawn_s: float
+
+
+def main(
+    models: Annotated[int, typer.Option(min=1)] = 3,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    images: Annotated[int, typer.Option(min=4)] = 802,
+) -> None:
+    """Prints the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        sweep, page = Path(temporary) / "sweep", Path(temporary) / "page.html"
+        _write_sweep(sweep, models=models, seeds=seeds, images=images)
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", COMMAND, "report", str(sweep), "--html", str(page)],
+            check=True,
+            capture_output=True,
+        )
+        written_s = time.perf_counter() - started
+        opened = _open(page)
+        rows = [
+            ("size, MB", f"{page.stat().st_size / 1e6:.1f}"),
+            ("written by `fetal-lm report` in, s", f"{written_s:.1f}"),
+            ("opened in, s", f"{opened.loaded_s:.1f}"),
+            ("opened, and its first plot drawn in, s", f"{opened.drawn_s:.1f}"),
+        ]
+    title = f"the page of {models} models x {seeds} seeds x {images} images"
+    Console(file=sys.stdout).print("\n".join(table_lines([title, "measured"], rows)), markup=False, soft_wrap=True)
+
+
+def _write_sweep(folder: Path, *, models: int, seeds: int, images: int) -> None:
+    """Finished runs, as training leaves them, of one source."""
+    records = Phantom(seed=0, images=images).records()
+    maps = _heatmaps(records)
+    truth = np.stack([record.points_orig for record in records])
+    for number in range(models * seeds):
+        model, seed = f"model_{number // seeds}", number % seeds
+        run = folder / str(number)
+        run.mkdir(parents=True)
+        errors_px = np.random.default_rng([number // seeds, seed]).normal(0, ERROR_PX, truth.shape)
+        table = prediction_table(records, {BRANCH: truth + errors_px})
+        write_predictions(table, run / "predictions.csv")
+        curve = {"epoch": range(64), "seconds": range(64), "train/loss": np.geomspace(8, 4, 64)}
+        content = io.StringIO()
+        pd.DataFrame(curve | {"val/mre_px": np.geomspace(40, 5, 64)}).to_csv(content, index=False)
+        write_text(run / "history.csv", content.getvalue())
+        write_heatmaps(maps, run / "heatmaps.npz")
+        source = f"_target_: fetal_lm.data.adapters.phantom.Phantom, seed: 0, images: {images}"
+        write_text(run / "config.yaml", f"data: {{folds: 5, source: {{{source}}}}}\n")
+        write_row(_row(table, model, seed), run / "row.json")
+
+
+def _heatmaps(records: list[Record]) -> Heatmaps:
+    """A Gaussian at each true landmark."""
+    height, width = SIZE_NET
+    rows, columns = (np.arange(length // STRIDE) for length in SIZE_NET)
+    maps, to_orig = [], []
+    for record in records:
+        to_net = geometry.squash(record.size_orig, SIZE_NET)
+        cells = geometry.apply(to_net, record.points_orig) / STRIDE
+        squared = (columns - cells[:, :1])[:, None, :] ** 2 + (rows - cells[:, 1:])[:, :, None] ** 2
+        maps.append(np.rint(255 * np.exp(-squared / 4)).astype(np.uint8))
+        to_orig.append(geometry.inverse(to_net))
+    return Heatmaps(tuple(record.image for record in records), np.stack(maps), np.stack(to_orig), (height, width))
+
+
+def _row(table: pd.DataFrame, model: str, seed: int) -> RunRow:
+    return RunRow(
+        model=model,
+        hypothesis=model.replace("model_", "M"),
+        seed=seed,
+        fold=0,
+        data="phantom",
+        split="examination",
+        split_digest="made up",
+        parameters=1,
+        ms_per_image=1.0,
+        train_seconds=1.0,
+        epochs=64,
+        primary_branch=BRANCH,
+        overrides=[f"model={model}", f"seed={seed}"],
+        package_version=None,
+        code_version=None,
+        metrics={BRANCH: summarise(table)},
+        test_images_seen=0,
+    )
+
+
+def _open(page: Path) -> Opened:
+    with sync_playwright() as driver:
+        # A container's root has no sandbox; the page is our own.
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        started = time.perf_counter()
+        opened.goto(page.resolve().as_uri())
+        loaded_s = time.perf_counter() - started
+        opened.locator("#distribution").scroll_into_view_if_needed()
+        while not opened.evaluate(DRAWN):
+            opened.wait_for_timeout(20)
+        drawn_s = time.perf_counter() - started
+        browser.close()
+    return Opened(loaded_s, drawn_s)
+
+
+if __name__ == "__main__":
+    typer.run(main)
