@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -87,17 +88,18 @@ def _below(folder: Path) -> Iterator[Path]:
     """The images below a folder, those of linked folders too."""
     found: list[Path] = []
     entered: set[Path] = set()
-    for name, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        inside = Path(name)
-        if (real := inside.resolve()) in entered:  # A link that leads back.
-            folders.clear()
-            continue
-        entered.add(real)
-        # What is there twice is named by its own folder, not by a link to it.
-        folders[:] = sorted(
-            (one for one in folders if not one.startswith(".")), key=lambda one: (inside / one).is_symlink()
-        )
-        found += [inside / one for one in files if not one.startswith(".")]
+    # Links last: what is there twice is named by its own folder.
+    waiting = deque([folder])
+    while waiting:
+        for name, folders, files in os.walk(waiting.popleft(), onerror=_refuse):
+            inside = Path(name)
+            if (real := inside.resolve()) in entered:
+                folders.clear()
+                continue
+            entered.add(real)
+            folders[:] = [one for one in folders if not one.startswith(".")]
+            waiting.extend(inside / one for one in folders if (inside / one).is_symlink())
+            found += [inside / one for one in files if not one.startswith(".")]
     yield from (path for path in sorted(found) if path.is_file() and _is_image(path))
 
 
