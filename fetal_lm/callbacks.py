@@ -105,14 +105,17 @@ class EpochSeed(pl.Callback):
             torch.manual_seed(int(state))
 
 
-def count_epochs(trainer: pl.Trainer) -> None:
+class WholeEpochs(pl.Callback):
     """Lets a run whose budget is `max_steps` go on after a checkpoint as one whose budget is `max_epochs` does.
 
     With `max_steps` Lightning takes every checkpoint for one from the midst of an epoch: after one that was written at
     an epoch's end, as `last.ckpt` is, it would train one batch, or none, and call that the next epoch
     (`FitLoop.restarting`).
     """
-    trainer.fit_loop._iteration_based_training = _no  # type: ignore[method-assign]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Before a checkpoint is restored."""
+        trainer.fit_loop._iteration_based_training = _no  # type: ignore[method-assign]
 
 
 def _no() -> bool:

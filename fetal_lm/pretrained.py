@@ -92,4 +92,4 @@ def refuse_known(
 
 
 def _manifest_beside(checkpoint: Path) -> Path:
-    return checkpoint.resolve().parent.parent / MANIFEST_FILE
+    return checkpoints.run_of(checkpoint) / MANIFEST_FILE

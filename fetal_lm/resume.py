@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 from omegaconf import OmegaConf
 
-from fetal_lm.atomic import atomic_path
-from fetal_lm.checkpoints import run_of
 from fetal_lm.configuration import read_configuration
 from fetal_lm.errors import InputError
 from fetal_lm.job import read_job
-from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.tracking import flatten
-
-HISTORY_FILE: Final = "history.csv"
 
 # What a result depends on. How long to train, on which machine and what to write may change when a run goes on.
 _FIXED: Final = (
@@ -47,11 +41,19 @@ _FREE_IN_SWEEP: Final = (
     # The package's own; the metric that selects is `monitor`, and what is pruned has no row.
     *(
         f"callbacks.{name}."
-        for name in ("checkpoint", "last_checkpoint", "history", "learning_rate", "epoch_seed", "pruning")
+        for name in (
+            "checkpoint",
+            "last_checkpoint",
+            "history",
+            "learning_rate",
+            "epoch_seed",
+            "whole_epochs",
+            "pruning",
+        )
     ),
 )
 
-
+# What may differ between the trainings of one recipe.
 _WHO: Final = ("seed", "split.", "data.fold")
 
 
@@ -86,41 +88,6 @@ def check_same_recipe(path: Path, config: Mapping[str, Any]) -> None:
     """
     if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=(*_FREE_IN_SWEEP, *_WHO)):
         raise InputError(f"{path}: expected the options of the other run, but {different}; train both alike")
-
-
-def make_room(folder: Path, *, goes_on_from: Path | None) -> None:
-    """Leaves in a run's folder what belongs to the run that begins or goes on there now, and nothing of an earlier one.
-
-    A run that begins anew would otherwise, if it were killed before its first checkpoint, go on from the earlier run's.
-
-    Args:
-        folder: of the run.
-        goes_on_from: a checkpoint, its own or of another folder, whose best checkpoint and history are brought along.
-
-    Raises:
-        InputError: the checkpoint has no best one beside it; nothing is changed then.
-    """
-    own = folder / "checkpoints"
-    own_goes_on = goes_on_from is not None and goes_on_from.resolve().parent == own.resolve()
-    best = None if goes_on_from is None or own_goes_on else goes_on_from.parent / "best.ckpt"
-    if best is not None and not best.is_file():
-        raise InputError(
-            f"{best}: is missing, but if no later epoch is better, it is what is tested; give a checkpoint in its own "
-            "run's folder, or begin with its weights by init_from=..."
-        )
-    (folder / ROW_FILE).unlink(missing_ok=True)
-    if own_goes_on:
-        return
-    # The last one first: without it nothing goes on from this folder.
-    for earlier in (own / "last.ckpt", own / "best.ckpt", folder / HISTORY_FILE):
-        earlier.unlink(missing_ok=True)
-    if goes_on_from is None or best is None:  # The two go together.
-        return
-    own.mkdir(parents=True, exist_ok=True)
-    for kept, place in ((best, own / "best.ckpt"), (run_of(goes_on_from) / HISTORY_FILE, folder / HISTORY_FILE)):
-        if kept.is_file():
-            with atomic_path(place) as temporary:
-                shutil.copyfile(kept, temporary)
 
 
 def check_same_job(folder: Path, config: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import Logger
 
 from fetal_lm import __version__, checkpoints, pretrained, tracking
 from fetal_lm.atomic import write_text
-from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, count_epochs, training_seconds
+from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, training_seconds
 from fetal_lm.configuration import check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
@@ -35,7 +35,8 @@ from fetal_lm.precision import cpu_precision
 from fetal_lm.provenance import code_version
 from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import RunRow, write_row
-from fetal_lm.resume import check_same_configuration, make_room
+from fetal_lm.resume import check_same_configuration
+from fetal_lm.run_folder import make_room
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +255,11 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
         options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
         plugins=[AtomicCheckpoints()], use_distributed_sampler=False, _convert_="all",
     )  # fmt: skip
-    count_epochs(trainer)
+    if trainer.check_val_every_n_epoch is None and str(cfg.optim.schedule._target_).endswith(".halve_on_plateau"):
+        raise InputError(
+            "optim=adam_plateau asks for a validation at the end of each epoch, but trainer.val_check_interval counts "
+            "steps over all epochs here (trainer.check_val_every_n_epoch=null); choose optim=adamw"
+        )
     if trainer.world_size > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
         # Lightning starts its further processes with this command line, and each would start the sweep anew.
         raise InputError(

@@ -95,7 +95,7 @@ def load_run(path: Path) -> TrainedRun:
     packed = path / checkpoints.PACKED
     folder, checkpoint = path, packed if packed.is_file() else path / checkpoints.BEST
     if path.is_file() or path.suffix == ".ckpt":
-        folder, checkpoint = path.resolve().parent.parent, path
+        folder, checkpoint = checkpoints.run_of(path), path
         if not (folder / ROW_FILE).is_file():
             raise InputError(
                 f"{path}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "

@@ -88,7 +88,7 @@ def local_runs(folder: Path) -> list[LocalRun]:
     if not runs:
         raise InputError(
             f"{folder}: no offline W&B run in it; expected {folder}/*/wandb/offline-run-*, which logger=wandb writes "
-            "without a login. Runs that were online are sent already"
+            "without a login. Runs that were online to their end are sent already"
         )
     return sorted(runs, key=lambda run: (len(run.job.name), run.job.name, run.folder.name))
 

@@ -266,20 +266,11 @@ class Hypothesis(pl.LightningModule, ABC):
         return Prediction(points_orig, (maps / highest * 255).round().to(torch.uint8), batch.to_orig)
 
     def configure_optimizers(self) -> Any:
-        """The optimiser with its schedule.
-
-        Raises:
-            InputError: the schedule needs a validation after each epoch, and there is none.
-        """
+        """The optimiser with its schedule."""
         optimizer = self._optimizer(self.parameters())
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = self._schedule(optimizer, steps=steps, monitor=self._monitor)
         if isinstance(schedule["scheduler"], ReduceLROnPlateau):
-            if self.trainer.check_val_every_n_epoch is None:
-                raise InputError(
-                    "optim=adam_plateau asks for a validation at the end of each epoch, but trainer.val_check_interval "
-                    "counts steps over all epochs here (trainer.check_val_every_n_epoch=null); choose optim=adamw"
-                )
             # At the end of an epoch Lightning would step it after the checkpoint was written, and a run that goes on
             # from there would miss that step; after the epoch's last batch comes validation, then this, then the file.
             schedule |= {"interval": "step", "frequency": int(self.trainer.num_training_batches)}

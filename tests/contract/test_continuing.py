@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from fetal_lm.callbacks import AtomicCheckpoints, count_epochs
+from fetal_lm.callbacks import AtomicCheckpoints
 from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.splits import Split
@@ -54,7 +54,6 @@ def train(folder, cache_dir, *, options, workers, budget, copy=None):
         num_sanity_val_steps=0, callbacks=[*callbacks, *([CopyAfterTwoEpochs(folder, copy)] if copy else [])],
         plugins=[AtomicCheckpoints()],
     )  # fmt: skip
-    count_epochs(trainer)
     last = folder / "last.ckpt"
     trainer.fit(model, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     return {name: torch.load(folder / f"{name}.ckpt", weights_only=True) for name in ("best", "last")}

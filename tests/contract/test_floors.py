@@ -31,6 +31,7 @@ FLOORS = (
         "callbacks",
         "job",
         "resume",
+        "run_folder",
         "sweep",
         "board",
         "tracking",

@@ -133,22 +133,21 @@ def test_a_run_goes_on_from_the_checkpoint_of_another_folder_with_its_best_and_i
     assert (other / "row.json").exists()
 
 
-def test_a_schedule_as_long_as_the_run_is_not_made_longer_on_the_way(experiment, finished, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(finished, folder)
-    done = experiment(*TINY, "trainer.max_epochs=4", "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last")
-    assert done.code != 0
-    assert "trainer.max_epochs was" in done.err
-    assert (folder / "row.json").exists()
-
-
-def test_a_refused_resume_leaves_the_folders_result_alone(experiment, finished, tmp_path):
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.fold=1", "another split"),
+        # A schedule that is as long as the run is not made longer on the way.
+        ("trainer.max_epochs=4", "trainer.max_epochs was"),
+    ],
+)
+def test_a_refused_resume_leaves_the_folders_result_alone(experiment, finished, tmp_path, override, message):
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     kept = {name: (folder / name).read_bytes() for name in ("row.json", "config.yaml", "split.json")}
-    done = experiment(*TINY, "data.fold=1", "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last")
+    done = experiment(*TINY, override, "logger=csv", f"hydra.run.dir={folder}", "ckpt_path=last")
     assert done.code != 0
-    assert "another split" in done.err
+    assert message in done.err
     assert {name: (folder / name).read_bytes() for name in kept} == kept
 
 
