@@ -82,7 +82,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     contents = {record.image: source.content_key(record) for record in records}
     checkpoint_path = _checkpoint_path(cfg, folder)
     if checkpoint_path is not None:
-        _check_same_split(split, records, folder)
+        if (began := folder / MANIFEST_FILE).is_file():
+            read_manifest(began).check(split, records)
         check_same_configuration(folder / "config.yaml", config)
     data = _data_module(cfg, source, records, split)
     model = build_model(cfg)
@@ -186,15 +187,6 @@ def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
             "the split leaks: %d validation and test images show an examination that is also trained on", leaked
         )
     return source, records, split
-
-
-def _check_same_split(split: Split, records: list[Record], folder: Path) -> None:
-    path = folder / MANIFEST_FILE
-    if path.is_file() and read_manifest(path).split(records) != split:
-        raise InputError(
-            f"{path}: the run in this folder has another split than these options give (data, data.fold or split "
-            "differ); go on with the options that it had"
-        )
 
 
 def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Split) -> LandmarkDataModule:

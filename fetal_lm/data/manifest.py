@@ -73,24 +73,28 @@ class Manifest:
     contents: Mapping[str, str]
     before: tuple[Learnt, ...] = ()
 
-    def split(self, records: Sequence[Record]) -> Split:
-        """The split in the numbers of a source's records.
+    def check(self, split: Split, records: Sequence[Record]) -> None:
+        """Makes sure that a run which goes on has the split that it began with; a split may leave records out.
+
+        Args:
+            split: of `records`, as the run is asked for now.
+            records: of the source.
 
         Raises:
-            InputError: the source has other images than the manifest names.
+            InputError: it has another one.
         """
-        index = {record.image: position for position, record in enumerate(records)}
-        known = {image for part in self.parts.values() for image in part}
-        for what, names in (
-            ("the source lacks", known - index.keys()),
-            ("the split does not name", index.keys() - known),
-        ):
-            if names:
-                raise InputError(
-                    f"{self.path}: expected the images that the run began with, but {what} {len(names)} of them, for "
-                    f"example {min(names)}; restore the data or start a new run"
-                )
-        return Split(**{part: tuple(sorted(index[image] for image in self.parts[part])) for part in _PARTS})
+        if split_digest(split, records) == self.digest:
+            return
+        named = {image for part in self.parts.values() for image in part}
+        if lost := named - {record.image for record in records}:
+            raise InputError(
+                f"{self.path}: expected the images that the run began with, but the source lacks {len(lost)} of them, "
+                f"for example {min(lost)}; restore the data or start a new run"
+            )
+        raise InputError(
+            f"{self.path}: the run in this folder has another split than these options give (data, data.fold or split "
+            "differ, or images were added); go on with the options and the images that it had"
+        )
 
     def seen(self, record: Record, *, archive: str, content: str) -> bool:
         """Whether the run, or one whose weights it began with, trained or selected on this head.
