@@ -122,7 +122,7 @@ class Coco:
             yield LabelRow(
                 image=image,
                 line=0,
-                examination=str(found.image.get(EXAMINATION) or ""),
+                examination=_examination(found.image),
                 part=str(found.image.get(PART) or ""),
                 path=self.root / image,
                 points_orig=np.array(points, dtype=np.float64),
@@ -193,7 +193,7 @@ class Coco:
             )
         return Record(
             image=name,
-            examination=str(image.get(EXAMINATION) or name),
+            examination=_examination(image) or name,
             size_orig=size_orig,
             points_orig=np.array([point[:2] for point in found.points], dtype=np.float64),
             mm_per_px=math.nan if spacing is None else float(spacing),
@@ -240,6 +240,12 @@ def _triplets(keypoints: Any, places: Sequence[int], where: str) -> list[list[fl
             f"{where}: expected x, y and visibility of each keypoint as finite numbers, got {keypoints!r}; correct it"
         )
     return [[float(value) for value in keypoints[3 * place : 3 * place + 3]] for place in places]
+
+
+def _examination(image: Mapping[str, Any]) -> str:
+    """Empty where the JSON does not say; a number is a name too, 0 among them."""
+    examination = image.get(EXAMINATION)
+    return "" if examination is None else str(examination)
 
 
 def _is_number(value: Any) -> bool:

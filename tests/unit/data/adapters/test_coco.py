@@ -81,6 +81,20 @@ def test_landmarks_are_found_by_name_in_the_order_of_the_annotations(write, capl
     assert "left out" not in caplog.text
 
 
+def test_an_examination_may_be_called_0(write, caplog):
+    described = content()
+    for image in described["images"]:
+        image["examination"] = 0
+    source = Coco(write(described))
+    with caplog.at_level(logging.WARNING):
+        assert [record.examination for record in source.records()] == ["0", "0"]
+    assert not caplog.text
+    assert [row.examination for row in source.rows()] == ["0", "0"]
+    for nothing in (None, ""):
+        described["images"][0]["examination"] = nothing
+        assert [record.examination for record in Coco(write(described)).records()] == ["0", "a.png"]
+
+
 def test_other_names_are_mapped(write):
     described = content()
     described["categories"][0]["keypoints"] = ["face", "down", "up", "ofd_2", "front"]
