@@ -51,9 +51,9 @@ class PointsCsv(ABC):
     optional: ClassVar[tuple[str, ...]] = ()
     """Columns that are read where the CSV has them."""
     spacing_column: ClassVar[str] = ""
-    """Millimetres per pixel; a cell may be empty."""
+    """Millimetres per pixel; a cell may be empty. Without a name there is no such column, whatever the CSV has."""
     part_column: ClassVar[str] = ""
-    """The part of the source's own split, in large or small letters; a cell may be empty."""
+    """The part of the source's own split, in large or small letters; a cell may be empty. Without a name as above."""
     parts: ClassVar[tuple[str, ...]] = PARTS
     """What it may be called."""
 
@@ -71,7 +71,8 @@ class PointsCsv(ABC):
 
     def spacings(self) -> Callable[[CsvRow], float]:
         """Gets ready to tell millimetres per pixel, then tells it row by row: NaN where there is none, unchecked."""
-        return lambda row: row.number(self.spacing_column) if row.cells.get(self.spacing_column) else math.nan
+        column = self.spacing_column
+        return lambda row: row.number(column) if column and row.cells.get(column) else math.nan
 
     def spacings_as_given(self) -> Callable[[CsvRow], float]:
         """The same, plausible or not."""
@@ -168,7 +169,8 @@ class PointsCsv(ABC):
         )
 
     def _part(self, row: CsvRow) -> str:
-        part = row.cells.get(self.part_column, "").lower()
+        # pandas writes its index into a column without a name.
+        part = row.cells.get(self.part_column, "").lower() if self.part_column else ""
         if part and part not in self.parts:
             known = ", ".join(map(repr, self.parts))
             raise row.error(

@@ -50,6 +50,14 @@ def test_columns_are_found_by_name(make_challenge):
     assert record.points_orig.tolist() == [[41, 9], [40, 46], [70.5, 28], [12, 26]]
 
 
+def test_a_column_without_a_name_as_pandas_writes_its_index_says_nothing(make_challenge):
+    source = Challenge(make_challenge(f",{HEADER}", f"7,{ROW}"))
+    (record,) = source.records()
+    (row,) = source.rows()
+    assert (record.part, record.mm_per_px) == (row.part, row.mm_per_px) == ("", 0.5)
+    assert row.problems == ()
+
+
 def test_images_may_lie_in_the_root_and_the_spacing_may_be_unknown(make_challenge):
     root = make_challenge(HEADER, ROW) / "training_set"
     source = Challenge(root, root.parent / LABEL_CSV)
