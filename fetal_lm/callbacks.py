@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from fetal_lm.atomic import atomic_path
+from fetal_lm.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +177,10 @@ def averaged(average: Tensor, current: Tensor, updates: Tensor, *, decay: float)
 
 
 class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
-    """Lightning's, but it knows the best checkpoint so far wherever the run's folder lies now.
+    """Lightning's, but what it selects by has to be there, and it knows the best so far wherever the run's folder lies.
+
+    Where the monitor is NaN in every epoch Lightning keeps the first one's weights, which would be tested as the best.
+    A NaN is no mistake before there has been a number.
 
     Lightning compares the folder's path with the one in the checkpoint, and where a sweep was moved it forgets the best
     score: the next epoch, however bad, would become `best.ckpt`. The class has Lightning's name because its state in a
@@ -187,6 +192,31 @@ class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
         paths = {key: self._here(state_dict[key]) for key in state_dict if key.endswith("_path")}
         best = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves what is best so far.
+
+        Raises:
+            InputError: the validation knows no such metric.
+        """
+        there = trainer.callback_metrics
+        if self.monitor is not None and self.monitor not in there and not trainer.sanity_checking:
+            known = ", ".join(sorted(name for name in there if name.startswith("val/")))
+            raise InputError(f"monitor={self.monitor}: the validation has no such metric; choose one of {known}")
+        super().on_validation_end(trainer, pl_module)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Makes sure that something was selected; called where a run goes on from its last epoch, too.
+
+        Raises:
+            InputError: the monitor was never a number.
+        """
+        if self.best_model_score is not None and not math.isfinite(self.best_model_score):
+            raise InputError(
+                f"monitor={self.monitor}: was a number after no epoch, so that there are no best weights to test; if "
+                "the loss is no number either (history.csv) train with a lower optim.optimizer.lr, else choose another "
+                "monitor, for example val/mre_px"
+            )
 
     def _here(self, path: str) -> str:
         return str(Path(self.dirpath or "") / Path(path).name) if path else path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,7 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
 
     source, records, split = _split_records(cfg)
     contents = {record.image: source.content_key(record) for record in records}
+    _check_monitor(cfg.monitor, split, records)
     checkpoint_path = _checkpoint_path(cfg, folder)
     if checkpoint_path is not None:
         if (began := folder / MANIFEST_FILE).is_file():
@@ -187,6 +189,15 @@ def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
             "the split leaks: %d validation and test images show an examination that is also trained on", leaked
         )
     return source, records, split
+
+
+def _check_monitor(monitor: str, split: Split, records: list[Record]) -> None:
+    """Refuses to select by millimetres where there are none; what is no metric shows at the first validation."""
+    if str(monitor).endswith("_mm") and all(math.isnan(records[index].mm_per_px) for index in split.val):
+        raise InputError(
+            f"monitor={monitor}: no validation image has a pixel spacing, so that no epoch has millimetres to be "
+            "selected by; select by pixels (monitor=val/mre_px), or add spacings to the labels"
+        )
 
 
 def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Split) -> LandmarkDataModule:

@@ -29,6 +29,7 @@ from .test_sweep import inspect
         (["ckpt_path=last"], ["last.ckpt", "hydra.run.dir"]),
         (["data.fit=crop"], ["crop", "letterbox"]),
         (["data.order=random"], ["random", "canonical"]),
+        (["monitor=val/typo"], ["monitor=val/typo", "one of val/bpd_mae_mm", "val/mre_px"]),
         (["test_flips=no"], ["test_flips", "true or false", "'no'"]),
         (
             ["optim=adam_plateau", "+trainer.check_val_every_n_epoch=null"],

@@ -1,3 +1,4 @@
+import math
 import tempfile
 
 import pytest
@@ -134,6 +135,32 @@ def test_an_average_neither_begins_nor_ends_where_a_run_goes_on(fitted, tmp_path
     checkpoints.check_average(tmp_path / "plain.ckpt", wanted=False)
     with pytest.raises(InputError, match=r"trained without a moving average of the weights; leave out callbacks=ema"):
         checkpoints.check_average(tmp_path / "plain.ckpt", wanted=True)
+
+
+def select(folder, *values, monitor="val/mre_px"):
+    """Trains a small model for as many epochs as there are values, which are what it validates."""
+
+    class Validated(Small):
+        def validation_step(self, _batch, _):
+            self.log("val/mre_px", values[self.current_epoch])
+
+    best = ModelCheckpoint(dirpath=folder, filename="best", monitor=monitor, mode="min", enable_version_counter=False)
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=len(values), logger=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[best],
+    )  # fmt: skip
+    images = DataLoader(torch.zeros(1, 2, 1, 5, 7), batch_size=None)
+    trainer.fit(Validated(), images, images)
+    return checkpoints.read(folder / "best.ckpt")["epoch"]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*lower than")
+def test_what_selects_is_a_metric_that_was_a_number_once(tmp_path):
+    assert select(tmp_path / "early", math.nan, 3.0, math.nan, 2.0, 4.0) == 3
+    with pytest.raises(InputError, match=r"monitor=val/typo: the validation has no such metric.*one of val/mre_px$"):
+        select(tmp_path / "typo", 1.0, monitor="val/typo")
+    with pytest.raises(InputError, match=r"monitor=val/mre_px: was a number after no epoch"):
+        select(tmp_path / "never", math.nan, math.nan)
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 5.0])
