@@ -26,6 +26,13 @@ SWITCHES: Final = frozenset(
 )
 """Options of this package that are on or off."""
 
+_WHOLE: Final = {"seed": 0, "split.seed": 0, "data.folds": 1, "data.batch_size": 1, "data.workers": 0}
+"""Whole numbers, and the smallest that each may be."""
+
+_LARGEST_SEED: Final = 2**32 - 1
+
+_SHARES: Final = ("split.val_fraction", "split.train_fraction", "split.watched_fraction")
+"""Numbers; the splits say of which size."""
 
 _OF_THE_MACHINE: Final = ("hydra", "paths", "logger", "callbacks", "ckpt_path", "init_from")
 """Keys that say where things lay and what watched the training."""
@@ -46,6 +53,34 @@ def check_switches(flat: Mapping[str, Any]) -> None:
     for key, value in flat.items():
         if key in SWITCHES and value not in (True, False):
             raise InputError(f"{key}: expected true or false, got {value!r}")
+
+
+def check_numbers(flat: Mapping[str, Any]) -> None:
+    """Refuses what is no number where one is needed, which would end in the traceback of whatever computes with it.
+
+    Args:
+        flat: a resolved configuration with dotted keys.
+
+    Raises:
+        InputError: an option is no number, or one that there is no use for.
+    """
+    for key, least in _WHOLE.items():
+        value = flat.get(key, least)
+        if not _is_whole(value) or value < least:
+            raise InputError(f"{key}: expected a whole number, at least {least}, got {value!r}")
+    if (seed := flat.get("seed", 0)) > _LARGEST_SEED:
+        raise InputError(f"seed: expected at most {_LARGEST_SEED}, got {seed}")
+    for key in _SHARES:
+        if not isinstance(value := flat.get(key, 0.5), int | float):
+            raise InputError(f"{key}: expected a share, for example 0.1, got {value!r}")
+    size = flat.get("image_size", [1, 1])
+    if not (isinstance(size, list) and len(size) == 2 and all(_is_whole(side) and side > 0 for side in size)):
+        raise InputError(f"image_size: expected height and width in pixels, for example [256,256], got {size!r}")
+
+
+def _is_whole(value: Any) -> bool:
+    # True and False are ints to Python; here they are mistakes.
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def read_configuration(path: Path) -> DictConfig:

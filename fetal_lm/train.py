@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import Logger
 from fetal_lm import __version__, checkpoints, pretrained, tracking
 from fetal_lm.atomic import write_text
 from fetal_lm.callbacks import AtomicCheckpoints, EpochLines, training_seconds
-from fetal_lm.configuration import check_switches
+from fetal_lm.configuration import check_numbers, check_switches
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.judge import relabelled
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
@@ -49,14 +49,16 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
     """The configuration with every reference replaced, once it is complete.
 
     Raises:
-        InputError: an option is not set, or a switch is neither on nor off.
+        InputError: an option is not set, a switch is neither on nor off, or a number is none.
     """
     unresolved = cast(dict[str, Any], OmegaConf.to_container(cfg))
     for key, value in tracking.flatten(unresolved).items():
         if value == MISSING:
             raise InputError(f"{key} is not set; add {key}=... to the command (conf/ says what it means)")
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    check_switches(tracking.flatten(config))
+    flat = tracking.flatten(config)
+    check_switches(flat)
+    check_numbers(flat)
     return config
 
 

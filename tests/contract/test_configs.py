@@ -10,8 +10,9 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fetal_lm.configuration import SWITCHES, check_switches
+from fetal_lm.configuration import SWITCHES, check_numbers, check_switches
 from fetal_lm.errors import InputError
+from fetal_lm.tracking import flatten
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(path for path in CONF.glob("*/*.yaml"))
@@ -58,6 +59,40 @@ def test_a_switch_is_on_or_off(word):
     check_switches({"split.drop_leaking": True, "codec.joint": 0, "paths.cache": word})
     with pytest.raises(InputError, match=r"split\.drop_leaking: expected true or false, got "):
         check_switches({"split.drop_leaking": word})
+
+
+@pytest.mark.parametrize("split", sorted(path.stem for path in (CONF / "split").glob("*.yaml")))
+def test_every_number_of_a_split_is_checked(split):
+    numbers = flatten({"split": OmegaConf.to_container(OmegaConf.load(CONF / "split" / f"{split}.yaml"))})
+    check_numbers(numbers)
+    for key, value in numbers.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            with pytest.raises(InputError, match=f"{key}: expected .*, got 'x'"):
+                check_numbers({key: "x"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image_size", 64, "image_size: expected height and width in pixels, .*, got 64"),
+        ("image_size", [64, 64, 1], "expected height and width"),
+        ("image_size", [64, 0], "expected height and width"),
+        ("data.batch_size", 0, "data.batch_size: expected a whole number, at least 1, got 0"),
+        ("data.batch_size", 8.0, "expected a whole number"),
+        ("data.workers", -1, "at least 0, got -1"),
+        ("data.workers", None, "data.workers: expected a whole number, at least 0, got None"),
+        ("data.folds", "x", "data.folds: expected a whole number, at least 1, got 'x'"),
+        ("seed", "abc", "seed: expected a whole number, at least 0, got 'abc'"),
+        ("seed", -1, "seed: expected a whole number"),
+        ("seed", True, "seed: expected a whole number"),
+        ("seed", 2**32, "seed: expected at most 4294967295"),
+        ("split.val_fraction", "x", "split.val_fraction: expected a share, for example 0.1, got 'x'"),
+        ("split.train_fraction", None, "split.train_fraction: expected a share"),
+    ],
+)
+def test_a_number_is_one(key, value, message):
+    with pytest.raises(InputError, match=message):
+        check_numbers({key: value})
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "augment").glob("*.yaml")))

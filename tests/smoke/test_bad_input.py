@@ -25,6 +25,7 @@ from .test_sweep import inspect
         (["data.fold=7"], ["fold", "7"]),
         (["split=source"], ["30 of 30 are in none", "split=examination"]),
         (["image_size=[100,64]"], ["100", "multiples of 64"]),
+        (["image_size=64"], ["image_size", "[256,256]", "got 64"]),
         (["data.source.images=0"], ["images", "0"]),
         (["ckpt_path=last"], ["last.ckpt", "hydra.run.dir"]),
         (["data.fit=crop"], ["crop", "letterbox"]),
