@@ -26,7 +26,7 @@ from fetal_lm.data.judge import relabelled
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Learnt, before_digest, read_manifest, split_digest, write_manifest
 from fetal_lm.data.records import Record, Source
-from fetal_lm.data.splits import Split, leaking_images, seen_test_images
+from fetal_lm.data.splits import Split, leaking_images, refuse_copies, seen_test_images
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses import turn
 from fetal_lm.hypotheses.base import Hypothesis
@@ -83,6 +83,13 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
 
     source, records, split = _split_records(cfg)
     contents = {record.image: source.content_key(record) for record in records}
+    if not cfg.split.get("allow_leak", True):
+        refuse_copies(split, records, contents)
+    if leaked := leaking_images(split, records, contents):
+        log.warning(
+            "the split leaks: %d validation and test images show an examination, or are an image, that is also trained "
+            "on", leaked,
+        )  # fmt: skip
     _check_monitor(cfg.monitor, split, records)
     checkpoint_path = _checkpoint_path(cfg, folder)
     if checkpoint_path is not None:
@@ -136,7 +143,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
             exit_code = 0
             return None
         checkpoints.load_weights(model, folder / "checkpoints" / "best.ckpt")
-        row = _measured_row(cfg, model, data, trainer, folder)
+        seen = seen_test_images(split, records, contents)
+        row = _measured_row(cfg, model, data, trainer, folder, seen=seen)
         tracking.log_final(logger, row, read_predictions(folder / "predictions.csv"), folder, data.image_of)
         write_row(row, folder / "row.json")
         exit_code = 0
@@ -186,10 +194,6 @@ def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
     log.info(
         "%d images to train, %d to validate, %d to test", *(len(part) for part in (split.train, split.val, split.test))
     )
-    if leaked := leaking_images(split, records):
-        log.warning(
-            "the split leaks: %d validation and test images show an examination that is also trained on", leaked
-        )
     return source, records, split
 
 
@@ -274,9 +278,12 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
 
 
 def _measured_row(
-    cfg: DictConfig, model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, folder: Path
+    cfg: DictConfig, model: Hypothesis, data: LandmarkDataModule, trainer: pl.Trainer, folder: Path, *, seen: int
 ) -> RunRow:
-    """Tests the selected weights and writes what a report needs, but for the row itself."""
+    """Tests the selected weights and writes what a report needs, but for the row itself.
+
+    `seen` is how many test images they know.
+    """
     measured = measure(
         model, data, accelerator=cfg.trainer.accelerator, precision=trainer.precision, folder=folder,
         name=job_name(cfg), progress=_has_terminal(),
@@ -299,7 +306,7 @@ def _measured_row(
         package_version=__version__,
         code_version=code_version(),
         metrics=measured.metrics,
-        test_images_seen=seen_test_images(data.split, data.records),
+        test_images_seen=seen,
     )
 
 

@@ -153,7 +153,7 @@ def write_manifest(
     content: dict[str, Any] = {
         "digest": split_digest(split, records),
         "archive": archive,
-        "leaking_images": leaking_images(split, records),
+        "leaking_images": leaking_images(split, records, contents),
         "test_images_that_select": len({*split.val} & {*split.test}),
     }
     for part in _PARTS:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ class Split(NamedTuple):
 
 
 _PARTS: Final = Split._fields
+_UNKNOWN: Final[Mapping[str, str]] = MappingProxyType({})
 
 _THINNING_BLOCK: Final = 20
 _NAMED_AT_MOST: Final = 6
@@ -198,16 +200,48 @@ def everything(
     return _checked(range(len(records)), watched, watched, what=f"{len(records)} images")
 
 
-def leaking_images(split: Split, records: Sequence[Record]) -> int:
-    """How many validation and test images show an examination that is also trained on; 0 is as it should be."""
-    trained = {records[index].examination for index in split.train}
-    return sum(records[index].examination in trained for index in {*split.val, *split.test})
+def leaking_images(split: Split, records: Sequence[Record], contents: Mapping[str, str] = _UNKNOWN) -> int:
+    """How many validation and test images show an examination that is also trained on; 0 is as it should be.
+
+    Args:
+        split: of `records`.
+        records: of a source.
+        contents: the content digest of each image. An image that is trained on under another name counts too.
+    """
+    return _known(records, contents, learnt=split.train, asked={*split.val, *split.test})
 
 
-def seen_test_images(split: Split, records: Sequence[Record]) -> int:
-    """How many test images show an examination that was trained or selected on; 0 is as it should be."""
-    learnt = {records[index].examination for index in {*split.train, *split.val}}
-    return sum(records[index].examination in learnt for index in split.test)
+def seen_test_images(split: Split, records: Sequence[Record], contents: Mapping[str, str] = _UNKNOWN) -> int:
+    """How many test images show an examination that was trained or selected on, as `leaking_images` counts them."""
+    return _known(records, contents, learnt={*split.train, *split.val}, asked=split.test)
+
+
+def refuse_copies(split: Split, records: Sequence[Record], contents: Mapping[str, str]) -> None:
+    """Refuses a split with the same image, under two names, in two of its parts.
+
+    Raises:
+        InputError: it has one.
+    """
+    images = {part: {contents[records[index].image]: records[index].image for index in getattr(split, part)}
+              for part in _PARTS}  # fmt: skip
+    for first, second in itertools.combinations(_PARTS, 2):
+        if shared := sorted((images[first][key], images[second][key]) for key in images[first].keys() & images[second]):
+            raise InputError(
+                f"split=source: expected each image in one part, but {len(shared)} of {first} are in {second} too, for "
+                f"example {shared[0][0]}, which is {shared[0][1]} byte for byte; remove one of them, or accept it with "
+                "split.allow_leak=true"
+            )
+
+
+def _known(
+    records: Sequence[Record], contents: Mapping[str, str], *, learnt: Iterable[int], asked: Iterable[int]
+) -> int:
+    known = [records[index] for index in learnt]
+    examinations = {record.examination for record in known}
+    digests = {contents[record.image] for record in known if record.image in contents}
+    return sum(
+        records[index].examination in examinations or contents.get(records[index].image) in digests for index in asked
+    )
 
 
 def _check_options(fold: int, folds: int, val_fraction: float) -> None:

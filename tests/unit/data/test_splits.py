@@ -18,6 +18,7 @@ from fetal_lm.data.splits import (
     by_source,
     everything,
     leaking_images,
+    refuse_copies,
     seen_test_images,
 )
 from fetal_lm.errors import InputError
@@ -235,6 +236,27 @@ def test_test_images_of_examinations_that_were_learnt_are_counted():
     assert seen_test_images(by_examination(RECORDS, fold=1), RECORDS) == 0
     split = by_image(RECORDS, fold=0, folds=7, test_selects=True)
     assert seen_test_images(split, RECORDS) == len(split.test)
+
+
+def test_copies_under_another_name_are_counted_and_refused_in_a_sources_own_split():
+    contents = {record.image: f"content of {record.image}" for record in RECORDS}
+    for kind in (by_examination, by_source):
+        split = kind(OWN_PARTS, fold=0)
+        assert leaking_images(split, OWN_PARTS, contents) == seen_test_images(split, OWN_PARTS, contents) == 0
+        refuse_copies(split, OWN_PARTS, contents)
+        trained, selects, tested, other = (
+            OWN_PARTS[index].image for index in (split.train[0], split.val[0], split.test[0], split.test[-1])
+        )
+        copies = contents | {selects: contents[trained], tested: contents[trained]}
+        assert leaking_images(split, OWN_PARTS, copies) == 2
+        assert seen_test_images(split, OWN_PARTS, copies) == 1
+        with pytest.raises(InputError, match=rf"1 of train are in val too, for example {trained}, which is {selects}"):
+            refuse_copies(split, OWN_PARTS, copies)
+        selected = contents | {other: contents[selects]}
+        assert leaking_images(split, OWN_PARTS, selected) == 0
+        assert seen_test_images(split, OWN_PARTS, selected) == 1
+        with pytest.raises(InputError, match=r"1 of val are in test too.*split\.allow_leak=true"):
+            refuse_copies(split, OWN_PARTS, selected)
 
 
 def test_real_folds_have_like_sizes(hc18_root):
