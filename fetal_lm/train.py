@@ -93,8 +93,10 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     _check_monitor(cfg.monitor, split, records)
     checkpoint_path = _checkpoint_path(cfg, folder)
     if checkpoint_path is not None:
-        if (began := folder / MANIFEST_FILE).is_file():
-            read_manifest(began).check(split, records)
+        # Of another folder too: what its first epochs were trained on.
+        for run in (folder, checkpoints.run_of(checkpoint_path)):
+            if (run / MANIFEST_FILE).is_file():
+                read_manifest(run / MANIFEST_FILE).check(split, records, contents)
         check_same_configuration(folder / "config.yaml", config)
     data = _data_module(cfg, source, records, split)
     model = build_model(cfg)

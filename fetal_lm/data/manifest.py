@@ -13,7 +13,7 @@ from typing import Any, Final
 from fetal_lm.atomic import write_text
 from fetal_lm.data.records import Record
 from fetal_lm.data.splits import Split, leaking_images
-from fetal_lm.errors import InputError
+from fetal_lm.errors import InputError, some
 
 FILE_NAME: Final = "split.json"
 
@@ -63,6 +63,7 @@ class Manifest:
         parts: for train, val and test the examination of each image.
         archive: of the source (`records.Source.archive`); None in files of versions before it was written.
         contents: the content digest of each image; empty in files of versions before it was written.
+        labels: a digest of the labels of each image in a part; empty in files of versions before it was written.
         before: whom the run's first weights were trained or selected on, where it began with another run's.
     """
 
@@ -71,27 +72,44 @@ class Manifest:
     parts: Mapping[str, Mapping[str, str]]
     archive: str | None
     contents: Mapping[str, str]
+    labels: Mapping[str, str]
     before: tuple[Learnt, ...] = ()
 
-    def check(self, split: Split, records: Sequence[Record]) -> None:
-        """Makes sure that a run which goes on has the split that it began with; a split may leave records out.
+    def check(self, split: Split, records: Sequence[Record], contents: Mapping[str, str]) -> None:
+        """Makes sure that a run which goes on has the split, the images and the labels that it began with.
+
+        A split may leave records out, which are not compared, and neither is what the file does not say.
 
         Args:
             split: of `records`, as the run is asked for now.
             records: of the source.
+            contents: `Source.content_key` of each image.
 
         Raises:
-            InputError: it has another one.
+            InputError: it has others.
         """
-        if split_digest(split, records) == self.digest:
-            return
+        if split_digest(split, records) != self.digest:
+            raise self._another_split(records)
+        for what, before, now in (
+            ("image", self.contents, contents),
+            ("labels", self.labels, _labels(split, records)),
+        ):
+            names = {image for part in self.parts.values() for image in part}
+            if changed := sorted(image for image in names if before.get(image, now[image]) != now[image]):
+                raise InputError(
+                    f"{self.path}: the {what} of {some(changed)} changed since the run began, which would go on with "
+                    "other data than its first epochs had; restore them, or start a new run in another folder "
+                    "(init_from=... begins with its weights)"
+                )
+
+    def _another_split(self, records: Sequence[Record]) -> InputError:
         named = {image for part in self.parts.values() for image in part}
         if lost := named - {record.image for record in records}:
-            raise InputError(
+            return InputError(
                 f"{self.path}: expected the images that the run began with, but the source lacks {len(lost)} of them, "
                 f"for example {min(lost)}; restore the data or start a new run"
             )
-        raise InputError(
+        return InputError(
             f"{self.path}: the run in this folder has another split than these options give (data, data.fold or split "
             "differ, or images were added); go on with the options and the images that it had"
         )
@@ -159,7 +177,7 @@ def write_manifest(
     for part in _PARTS:
         chosen = [records[index] for index in getattr(split, part)]
         content[part] = {record.image: record.examination for record in chosen}
-    content["contents"] = dict(contents)
+    content |= {"contents": dict(contents), "labels": _labels(split, records)}
     if before:
         content["before"] = [
             {"archive": one.archive, "images": dict(one.images), "contents": dict(one.contents)} for one in before
@@ -176,7 +194,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         parts = {part: _texts(content[part]) for part in _PARTS}
-        contents = _texts(content.get("contents", {}))
+        contents, labels = (_texts(content.get(key, {})) for key in ("contents", "labels"))
         before = [
             Learnt(one["archive"], _texts(one["images"]), _texts(one["contents"])) for one in content.get("before", [])
         ]
@@ -191,7 +209,17 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(
             f"{path}: the digest does not fit the images: the file was changed; restore it or start a new run"
         )
-    return Manifest(path, written, parts, archive, contents, tuple(before))
+    return Manifest(path, written, parts, archive, contents, labels, tuple(before))
+
+
+def _labels(split: Split, records: Sequence[Record]) -> dict[str, str]:
+    """A digest of points and spacing for each image; a thousandth of a pixel is what another machine may compute."""
+    chosen = [records[index] for index in sorted({*split.train, *split.val, *split.test})]
+    texts = {
+        record.image: " ".join(f"{value:.3f}" for value in record.points_orig.ravel()) + f" {record.mm_per_px:.6f}"
+        for record in chosen
+    }
+    return {image: hashlib.sha256(text.encode()).hexdigest()[:16] for image, text in texts.items()}
 
 
 def _texts(content: Mapping[Any, Any]) -> dict[str, str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,9 +30,12 @@ def content_of(record):
     return f"content of {record.image}"
 
 
+def contents_of(records):
+    return {record.image: content_of(record) for record in records}
+
+
 def write(path, split, records=RECORDS, archive="here"):
-    contents = {record.image: content_of(record) for record in records}
-    write_manifest(path, split, records, archive=archive, contents=contents)
+    write_manifest(path, split, records, archive=archive, contents=contents_of(records))
 
 
 SPLITS = {
@@ -47,11 +52,11 @@ def test_a_run_goes_on_with_the_split_that_it_began_with(tmp_path, kind):
     write(path, SPLITS[kind](RECORDS))
     manifest = read_manifest(path)
     for records in (RECORDS, RECORDS[::-1]):
-        manifest.check(SPLITS[kind](records), records)
+        manifest.check(SPLITS[kind](records), records, contents_of(records))
     for other, split in SPLITS.items():
         if other != kind:
             with pytest.raises(InputError, match="another split than these options give"):
-                manifest.check(split(RECORDS), RECORDS)
+                manifest.check(split(RECORDS), RECORDS, contents_of(RECORDS))
 
 
 def test_a_written_split_says_what_is_in_it(tmp_path):
@@ -111,9 +116,45 @@ def test_other_images_than_the_run_began_with_are_an_error(tmp_path):
     write(path, by_examination(RECORDS, fold=0))
     fewer, more = RECORDS[2:], [*RECORDS, head("900_HC.png", "900")]
     with pytest.raises(InputError, match=r"the source lacks 2 of them, for example 000_0HC\.png"):
-        read_manifest(path).check(by_examination(fewer, fold=0), fewer)
+        read_manifest(path).check(by_examination(fewer, fold=0), fewer, contents_of(fewer))
     with pytest.raises(InputError, match="images were added"):
-        read_manifest(path).check(by_examination(more, fold=0), more)
+        read_manifest(path).check(by_examination(more, fold=0), more, contents_of(more))
+
+
+def test_images_and_labels_that_were_corrected_in_place_are_an_error(tmp_path):
+    path, split = tmp_path / "split.json", by_examination(RECORDS, fold=0, train_fraction=0.5)
+    write(path, split)
+    kept, left_out = split.val[0], next(iter({*range(len(RECORDS))} - {*split.train, *split.val, *split.test}))
+    unknown = [replace(record, mm_per_px=math.nan) for record in RECORDS]
+
+    def check(index, points_px=0.0, mm_per_px=0.5, content=None):
+        changed, record = list(RECORDS), RECORDS[index]
+        changed[index] = replace(record, points_orig=record.points_orig + points_px, mm_per_px=mm_per_px)
+        read_manifest(path).check(split, changed, contents_of(RECORDS) | ({record.image: content} if content else {}))
+
+    # What another machine computes, and what the run does not use.
+    check(kept, points_px=1e-7)
+    check(left_out, points_px=1.0, mm_per_px=0.4, content="new")
+    name = RECORDS[kept].image
+    for change in ({"points_px": 0.01}, {"mm_per_px": 0.501}, {"mm_per_px": math.nan}):
+        with pytest.raises(InputError, match=f"the labels of {name} changed since the run began"):
+            check(kept, **change)
+    with pytest.raises(InputError, match=f"the image of {name} changed since the run began"):
+        check(kept, content="new")
+    write(path, split, unknown)
+    read_manifest(path).check(split, unknown, contents_of(RECORDS))
+    # Earlier versions wrote neither.
+    content = json.loads(path.read_text())
+    del content["labels"], content["contents"]
+    path.write_text(json.dumps(content))
+    check(kept, points_px=5.0, content="new")
+
+
+def test_a_copy_of_a_training_image_is_counted_as_leaking(tmp_path):
+    split = by_examination(RECORDS, fold=0)
+    copies = {RECORDS[index].image: "the same" for index in (split.train[0], split.test[0])}
+    write_manifest(tmp_path / "split.json", split, RECORDS, archive="here", contents=contents_of(RECORDS) | copies)
+    assert json.loads((tmp_path / "split.json").read_text())["leaking_images"] == 1
 
 
 @pytest.fixture
