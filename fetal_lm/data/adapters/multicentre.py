@@ -15,15 +15,17 @@ they are an error or kept.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from fetal_lm.data.adapters.csv_rows import CsvRow
-from fetal_lm.data.adapters.points_csv import PointsCsv
+from fetal_lm.data.adapters.points_csv import PointsCsv, warn_of_unknown_examinations
+from fetal_lm.data.records import Record
 
 LABEL_CSV: Final = "Head.csv"
 _SUBJECT, _SPACING, _SPLIT = "SubjectID", "px_to_mm_rate", "Split"
 
+_NUMBER: Final = re.compile(r"0*(\d+)(?:[.]0+)?")
 _PATIENT: Final = re.compile(r"Patient0*(\d+)_")
 _HEAD_FRAME: Final = re.compile(r"(.+?)_\d*HC\.")
 
@@ -62,6 +64,12 @@ class Multicentre(PointsCsv):
         )
         self._folder = self.csv.parent if images is None else Path(images).expanduser()
 
+    def records(self) -> list[Record]:
+        """Every labelled image in the CSV's order; warns of images whose examination neither cell nor name gives."""
+        records = super().records()
+        warn_of_unknown_examinations(self.csv, records)
+        return records
+
     def folder(self) -> Path:
         """Where the images lie."""
         return self._folder
@@ -74,10 +82,11 @@ class Multicentre(PointsCsv):
 def subject(subject_id: str, image: str) -> str:
     """Whose head an image shows, under a name that never stands for two origins of the number.
 
-    A subject's number becomes `subject-683`, whether the table writes 683 or 683.0, and so does that in a name such as
-    `Patient00683_Plane3_1_of_2.png` where the cell is empty. Else what stands before `_HC.` or `_2HC.` in the name
-    counts. Any other image is an examination of its own. Two centres number their heads alike, so that in the table of
-    all centres heads of both share an examination: their images then never part, which is safe.
+    A subject's number becomes `subject-683`, whether the table writes 683, 683.0 or 00683, and so does that in a name
+    such as `Patient00683_Plane3_1_of_2.png`, in whatever folder, where the cell is empty. Else what stands before
+    `_HC.` or `_2HC.` in the name counts. Any other image is an examination of its own. Two centres number their heads
+    alike, so that in the table of all centres heads of both share an examination: their images then never part, which
+    is safe.
 
     Example:
         >>> subject("683.0", "a.png"), subject("", "Patient00683_Plane3_1_of_2.png")
@@ -86,8 +95,10 @@ def subject(subject_id: str, image: str) -> str:
         ('010', 'head.jpeg')
     """
     if subject_id:
-        return f"subject-{re.sub(r'[.]0+$', '', subject_id)}"
-    if patient := _PATIENT.match(image):
+        number = _NUMBER.fullmatch(subject_id)
+        return f"subject-{number[1] if number else subject_id}"
+    name = PurePosixPath(image).name
+    if patient := _PATIENT.match(name):
         return f"subject-{patient[1]}"
-    frame = _HEAD_FRAME.match(image)
+    frame = _HEAD_FRAME.match(name)
     return frame[1] if frame else image

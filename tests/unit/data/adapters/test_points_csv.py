@@ -123,6 +123,14 @@ def test_the_benchmarks_table(write):
     assert records[0].points_orig.tolist() == POINTS_ORIG
 
 
+def test_a_row_of_the_benchmark_that_names_nobody_is_warned_of(write, caplog):
+    with caplog.at_level(logging.WARNING):
+        Multicentre(write([BENCHMARK], "Head.csv")).records()
+        assert not caplog.text
+        Multicentre(write([BENCHMARK, {**BENCHMARK, "image_name": "Head/head.png"}], "Head.csv")).records()
+    assert "no examination for 1 of 2 images" in caplog.text
+
+
 def test_the_benchmarks_images_may_lie_elsewhere(write, tmp_path):
     root = write([BENCHMARK], "Head_Test.csv", images=tmp_path / "images" / "Head")
     with pytest.raises(InputError, match=r"Head_Test\.csv, line 2, column 'image_name': .*add the image"):
@@ -136,13 +144,17 @@ def test_the_benchmarks_images_may_lie_elsewhere(write, tmp_path):
     [
         ("683", "x.png", "subject-683"),
         ("683.0", "x.png", "subject-683"),
+        ("00683", "x.png", "subject-683"),
         ("1000", "x.png", "subject-1000"),
+        ("0", "x.png", "subject-0"),
         ("UCL-7", "x.png", "subject-UCL-7"),
         ("", "Patient00683_Plane3_2_of_2.png", "subject-683"),
+        ("", "Head/Patient00683_Plane3_1_of_2.png", "subject-683"),
         ("", "683_HC.png", "683"),
+        ("", "Head/683_2HC.png", "683"),
         ("", "114_22HC.jpeg", "114"),
         ("", "a_HC_b.png", "a_HC_b.png"),
-        ("", "Patient.png", "Patient.png"),
+        ("", "Head/Patient.png", "Head/Patient.png"),
     ],
 )
 def test_whose_head_a_row_of_the_benchmark_shows(subject_id, image, expected):
