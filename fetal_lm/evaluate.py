@@ -11,7 +11,7 @@ from typing import Any
 
 from fetal_lm.atomic import atomic_path
 from fetal_lm.choices import Images, Seen
-from fetal_lm.configuration import write_with_source
+from fetal_lm.configuration import read_configuration, write_with_source
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest
 from fetal_lm.data.records import Record, Source
@@ -48,8 +48,8 @@ def evaluate(
             this source, so that a report can show the images.
 
     Raises:
-        InputError: a run is missing, damaged or where the results would go, images were trained on and that is refused,
-            or none is left.
+        InputError: a run is missing, damaged or where the results would go, results on another source are there, images
+            were trained on and that is refused, or none is left.
     """
     targets = {
         run.folder: output if run.folder.resolve() == sweep.folder.resolve() else output / run.folder.name
@@ -58,6 +58,8 @@ def evaluate(
     for folder, target in targets.items():
         if target.resolve() == folder.resolve():
             raise InputError(f"{target}: is the run itself, which is only read; name another folder with --output")
+        if settings is not None:
+            _refuse_another_source(target, settings)
     if missing := [problem for problem in sweep.problems if problem.fatal]:
         raise InputError(f"{missing[0].folder}: {missing[0].reason}")
     records = source.records()
@@ -70,6 +72,24 @@ def evaluate(
             )
         )
     return rows
+
+
+def _refuse_another_source(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Keeps results on another source, of the same name or not, from being overwritten by those on this one."""
+    config = folder / "config.yaml"
+    if not (folder / ROW_FILE).is_file() or not config.is_file():
+        return
+    before = (read_configuration(config).get("data") or {}).get("source") or {}
+    different = "; ".join(
+        f"{key} was {before.get(key)} and is {settings.get(key)}"
+        for key in sorted(before.keys() | settings.keys())
+        if before.get(key) != settings.get(key)
+    )
+    if different:
+        raise InputError(
+            f"{folder}: holds results on another data source ({different}), which would be overwritten; name another "
+            "folder with --output"
+        )
 
 
 def _evaluate_run(

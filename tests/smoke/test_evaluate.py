@@ -114,6 +114,11 @@ def test_the_command_tests_and_compares(run, tmp_path):
     assert (tmp_path / "out" / "report" / "comparison.md").is_file()
     # What a page needs to show the images.
     assert len(source_of_run(tmp_path / "out" / "config.yaml").records()) == 30
+    results = (tmp_path / "out" / "row.json").read_bytes()
+    other = CliRunner().invoke(app, [*command, "--set", "seed=5", "--images", "all"])
+    assert other.exit_code == 2
+    assert "(seed was 0 and is 5), which would be overwritten" in other.output
+    assert (tmp_path / "out" / "row.json").read_bytes() == results
     refused = CliRunner().invoke(app, [*command, "--images", "all"])
     assert refused.exit_code == 2
     assert "--seen leave-out" in refused.output
