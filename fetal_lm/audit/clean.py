@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from collections import Counter
 from typing import IO, Final
 
@@ -21,7 +22,8 @@ FILE_NAME: Final = "cleaned.csv"
 class CleanedCopy:
     """Writes rows of a source, corrected, in the source's own columns.
 
-    Rows above `LARGEST_SUSPICION` are left out, as are rows with a finding of severity `error`.
+    Rows above `LARGEST_SUSPICION` are left out, as are rows with a finding of severity `error`. A spacing that is not
+    above 0, which no source accepts, is left empty.
 
     Args:
         source: whose rows they are.
@@ -41,6 +43,7 @@ class CleanedCopy:
                 "rows written with OFD and BPD exchanged": 0,
                 "rows written with their ends in another order": 0,
                 "rows written with a point outside the image (read them with data.source.outside=keep)": 0,
+                "rows written without their spacing, which was not above 0": 0,
                 f"rows left out, suspicion above {LARGEST_SUSPICION}": 0,
                 "rows left out, an error was found": 0,
             }
@@ -63,5 +66,11 @@ class CleanedCopy:
             self.counts["rows written with their ends in another order"] += 1
         if any(finding.check == "off_image" for finding in judged.findings):
             self.counts["rows written with a point outside the image (read them with data.source.outside=keep)"] += 1
-        self._writer.writerow(self._source.cells(dataclasses.replace(judged.row, points_orig=ordered)))
+        row = dataclasses.replace(judged.row, points_orig=ordered)
+        cells = self._source.cells(row)
+        if row.mm_per_px <= 0:
+            given, cells = cells, self._source.cells(dataclasses.replace(row, mm_per_px=math.nan))
+            # Not every source's spacings stand in this CSV.
+            self.counts["rows written without their spacing, which was not above 0"] += cells != given
+        self._writer.writerow(cells)
         self.counts["rows written"] += 1

@@ -63,15 +63,15 @@ def audit_source(
         The exit code: 0 if nothing but notes was found, else 1.
 
     Raises:
-        InputError: the source or the sweep cannot be read, the source has no CSV to clean, an input would be
-            overwritten, or the results cannot be written.
+        InputError: the source or the sweep cannot be read, no corrected copy is made of such a source, an input
+            would be overwritten, or the results cannot be written.
     """
     console = console or Console()
     rewritable = source if isinstance(source, Rewritable) else None
     if clean and rewritable is None:
         raise InputError(
-            f"--clean: the labels of the source {source.name!r} are not one CSV, so there is none to correct; leave "
-            "the option out"
+            "--clean: a corrected copy is made of the labels of the sources challenge and folder, not of those of "
+            f"{source.name!r}; leave the option out, or audit the folder that `fetal-lm convert` makes of it"
         )
     written = {FINDINGS_FILE, ROWS_FILE, SHEET_FILE} | ({cleaning.FILE_NAME} if clean else set())
     protected = {output.resolve() / name for name in written}

@@ -15,8 +15,11 @@ from rich.console import Console
 
 from fetal_lm.audit.command import FINDINGS_COLUMNS, audit_source
 from fetal_lm.data.adapters.challenge import Challenge
+from fetal_lm.data.adapters.folder import Folder
 from fetal_lm.data.adapters.hc18 import Hc18
+from fetal_lm.data.adapters.multicentre import Multicentre
 from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.data.adapters.points_csv import COORDINATES
 from fetal_lm.errors import InputError
 
 
@@ -134,6 +137,23 @@ def test_notes_alone_leave_the_exit_code_at_0(write_labels, phantom_heads, tmp_p
     assert {row["check"] for row in table(tmp_path / "out" / "findings.csv")} == {"spacing_missing"}
 
 
+def test_a_spacing_that_no_source_accepts_is_empty_in_the_copy(phantom_heads, tmp_path) -> None:
+    drawn, labels, mm_per_px = phantom_heads
+    spacings = dict(zip(labels, [mm_per_px, 0.0, -1.0], strict=False))
+    for image in spacings:
+        (tmp_path / image).symlink_to(drawn / image)
+    with (tmp_path / "labels.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(("image", *COORDINATES, "mm_per_px", "examination"))
+        writer.writerows([image, *labels[image].ravel().tolist(), mm, image] for image, mm in spacings.items())
+    printed = io.StringIO()
+    audit_source(Folder(tmp_path), tmp_path / "out", clean=True, console=Console(file=printed))
+    assert "cleaned.csv: 2 rows written without their spacing, which was not above 0" in printed.getvalue()
+    (tmp_path / "out" / "cleaned.csv").rename(tmp_path / "cleaned.csv")
+    records = Folder(tmp_path, tmp_path / "cleaned.csv").records()
+    assert [record.mm_per_px for record in records] == pytest.approx([mm_per_px, np.nan, np.nan], nan_ok=True)
+
+
 def test_the_summary_counts_by_check(write_labels, phantom_heads, tmp_path) -> None:
     spoiled, _ = planted(phantom_heads[1])
     printed = io.StringIO()
@@ -181,9 +201,11 @@ def test_no_input_is_overwritten(write_labels, phantom_heads, tmp_path) -> None:
     assert image.read_bytes() == b"an image"
 
 
-@pytest.mark.parametrize("make", [lambda _: Phantom(seed=0, images=1), Hc18], ids=["phantom", "hc18"])
-def test_what_has_no_csv_of_labels_cannot_be_cleaned(tmp_path, make) -> None:
-    with pytest.raises(InputError, match="--clean"):
+@pytest.mark.parametrize(
+    "make", [lambda _: Phantom(seed=0, images=1), Hc18, Multicentre], ids=["phantom", "hc18", "multicentre"]
+)
+def test_what_is_not_written_again_cannot_be_cleaned(tmp_path, make) -> None:
+    with pytest.raises(InputError, match=r"--clean: .* challenge and folder, not of those of .*`fetal-lm convert`"):
         audit_source(make(tmp_path), tmp_path / "out", clean=True)
     assert not (tmp_path / "out").exists()
 
