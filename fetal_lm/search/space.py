@@ -67,7 +67,7 @@ class Space:
         return found
 
 
-def parse_space(overrides: Sequence[str]) -> Space:
+def parse_space(overrides: Sequence[str], *, monitor: str = "") -> Space:
     """Sorts overrides into what is searched and what is fixed.
 
     `interval(a, b)` is any number between, `int(interval(a, b))` any whole one, `tag(log, interval(a, b))` the same on
@@ -76,6 +76,7 @@ def parse_space(overrides: Sequence[str]) -> Space:
 
     Args:
         overrides: as on the command line; a later one of the same key replaces an earlier one.
+        monitor: the metric that is minimised. Where it is a loss, nothing may be searched that changes the loss's unit.
 
     Raises:
         InputError: an override is none, an interval is empty, nothing is searched, or something that decides what the
@@ -93,6 +94,11 @@ def parse_space(overrides: Sequence[str]) -> Space:
                 f"{searched[key].input_line}: {key} says what is validated, so that the lowest figure would be luck; "
                 "give it one value, or sweep over it without a search (-m instead of experiment=search)"
             )
+        if monitor.endswith("loss") and _makes_the_loss(key):
+            raise InputError(
+                f"{searched[key].input_line}: {key} says what the loss is of, so that the lowest {monitor} would be "
+                "that of the smallest unit; give it one value, or search with monitor=val/mre_px"
+            )
     if not searched:
         raise InputError(
             "there is nothing to search: every option has one value. Give at least one a range, for example "
@@ -107,10 +113,17 @@ def parse_space(overrides: Sequence[str]) -> Space:
 
 
 def _decides(key: str) -> bool:
-    plain = key.lstrip("+~")
+    return _root(key) in _DECIDES and key.lstrip("+~") not in _FREE
+
+
+def _makes_the_loss(key: str) -> bool:
+    weighs = "." not in key or key.endswith("_weight")
+    return _root(key) in ("loss", "codec") or (_root(key) == "model" and weighs)
+
+
+def _root(key: str) -> str:
     # A group's option may name its package: data@data.
-    root = plain.partition(".")[0].partition("/")[0].partition("@")[0]
-    return root in _DECIDES and plain not in _FREE
+    return key.lstrip("+~").partition(".")[0].partition("/")[0].partition("@")[0]
 
 
 def _distribution(key: str, override: Override) -> Distribution:

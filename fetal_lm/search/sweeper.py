@@ -70,7 +70,8 @@ class SearchSweeper(Sweeper):
         for name, value in (("search.trials", self._trials), ("search.at_once", self._at_once)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: expected a whole number, at least 1, got {value!r}")
-        space = parse_space([*(f"{key}={value}" for key, value in self._params.items()), *arguments])
+        ranges = [f"{key}={value}" for key, value in self._params.items()]
+        space = parse_space([*ranges, *arguments], monitor=self._monitor)
         # What Hydra refuses, an option that is not there, it says before anything is touched.
         self.validate_batch_is_legal([[*space.fixed, *_options(space.first())]])
         folder = Path(self._config.hydra.sweep.dir)

@@ -65,6 +65,17 @@ def test_what_is_no_space_says_what_to_do(overrides, message):
         parse_space(overrides)
 
 
+@pytest.mark.parametrize(
+    "key", ["loss", "loss.wing_weight", "codec", "codec.sigma_px", "model", "model@model", "model.coordinate_weight"]
+)
+def test_a_loss_is_not_searched_for_its_smallest_unit(key):
+    space = [f"{key}=choice(1,2)", "optim.optimizer.lr=interval(1,2)", "model.network.channels=range(8,17,8)"]
+    assert key in parse_space(space, monitor="val/mre_px").distributions
+    with pytest.raises(InputError, match=rf"{key} says what the loss is of, .* lowest val/loss .*monitor=val/mre_px"):
+        parse_space(space, monitor="val/loss")
+    assert len(parse_space(space[1:], monitor="val/loss").distributions) == 2
+
+
 def test_the_batch_size_may_be_searched():
     assert list(parse_space(["data.batch_size=choice(4,8)"]).distributions) == ["data.batch_size"]
 
