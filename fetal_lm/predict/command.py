@@ -14,14 +14,13 @@ from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration
 from fetal_lm.predict.frames import Frame, frames_of, may_hold_many
 from fetal_lm.predict.inputs import common_folder, image_files
-from fetal_lm.predict.overlay import write_overlay
+from fetal_lm.predict.overlay import OVERLAYS, write_overlay
 from fetal_lm.predict.predictor import Predictor
 from fetal_lm.predict.spacing import Spacings, read_spacings
 from fetal_lm.predict.table import JSON_NAME, Table, failed_row, measured_row, unwritable, write_json
 
 MEASURED: Final = 0
 BROKEN: Final = 1
-OVERLAYS: Final = "overlays"
 BATCH: Final = 8
 """Frames in one pass of the network."""
 BATCH_PX: Final = 16_000_000

@@ -12,16 +12,21 @@ from typing import Final, NoReturn
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict.dicom import is_dicom
+from fetal_lm.predict.overlay import OVERLAYS
+from fetal_lm.predict.table import MADE_WITH_NAME
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+_DIRECTORY: Final = "DICOMDIR"
+"""The list of the files of a medium, which is DICOM and no image."""
 
 
 def image_files(paths: Sequence[str], *, overlays: Path) -> list[Path]:
     """The files to measure.
 
     A folder stands for all images below it, sorted: files with one of `SUFFIXES`, and DICOM whatever it is called.
-    Hidden files are no images (a Mac leaves `._a.png` beside `a.png`). A file that is named itself is taken as it is,
-    and one that is found twice is taken once.
+    Hidden files are no images (a Mac leaves `._a.png` beside `a.png`), nor are a DICOMDIR and the overlays of an
+    earlier call. A file that is named itself is taken as it is, and one that is found twice is taken once.
 
     Args:
         paths: files, folders and patterns (`scans/**/*.png`).
@@ -78,7 +83,7 @@ def _expanded(text: str) -> Iterator[Path]:
             if match.is_dir():
                 # `**` matches folders as well as what is in them.
                 continue
-            if _is_image(match):
+            if _is_image(match) and not any(map(_holds_overlays, match.resolve().parents)):
                 yield match
     else:
         raise InputError(f"{text}: expected a file, a folder or a pattern, but it does not exist; check the path")
@@ -93,7 +98,7 @@ def _below(folder: Path) -> Iterator[Path]:
     while waiting:
         for name, folders, files in os.walk(waiting.popleft(), onerror=_refuse):
             inside = Path(name)
-            if (real := inside.resolve()) in entered:
+            if (real := inside.resolve()) in entered or _holds_overlays(real):
                 folders.clear()
                 continue
             entered.add(real)
@@ -109,5 +114,10 @@ def _refuse(error: OSError) -> NoReturn:
     ) from error
 
 
+def _holds_overlays(folder: Path) -> bool:
+    """Whether an earlier call, into whatever folder, drew its pictures there."""
+    return folder.name == OVERLAYS and (folder.parent / MADE_WITH_NAME).is_file()
+
+
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES or is_dicom(path)
+    return path.suffix.lower() in SUFFIXES or (is_dicom(path) and path.name.upper() != _DIRECTORY)

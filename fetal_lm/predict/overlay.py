@@ -23,6 +23,8 @@ OFD_COLOUR: Final = (233, 180, 86)
 BPD_COLOUR: Final = (0, 159, 230)
 TEXT_COLOUR: Final = (255, 255, 255)
 FLAG_COLOUR: Final = (66, 228, 240)
+OVERLAYS: Final = "overlays"
+"""The folder of the pictures, beside the table."""
 _RIM: Final = (0, 0, 0)
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _SUBPIXEL_BITS: Final = 4

@@ -71,6 +71,26 @@ def test_folders_are_searched_to_the_bottom_and_each_file_is_taken_once(tmp_path
     assert matched == tmp_path / "b" / "d.tif"
 
 
+def test_what_an_earlier_call_drew_is_no_scan(tmp_path):
+    for name in ("a.png", "overlays/b.png", "measured/overlays/sub/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "measured" / "made_with.json").write_text("{}")
+    for text in (tmp_path, tmp_path / "**" / "*.png"):
+        found = image_files([str(text)], overlays=tmp_path / "out")
+        # Any other folder may have that name.
+        assert [path.relative_to(tmp_path).as_posix() for path in found] == ["a.png", "overlays/b.png"]
+    named = tmp_path / "measured" / "overlays" / "sub" / "a.png"
+    assert image_files([str(named)], overlays=tmp_path / "out") == [named]
+
+
+def test_the_directory_of_a_dicom_medium_is_no_image(tmp_path):
+    scan, listed = (write_dicom(tmp_path / name, GREY[None]) for name in ("IM_0001", "DICOMDIR"))
+    for text in (tmp_path, tmp_path / "*"):
+        assert image_files([str(text)], overlays=tmp_path / "out") == [scan]
+    assert image_files([str(listed)], overlays=tmp_path / "out") == [listed]
+
+
 def test_linked_folders_are_searched_once(tmp_path):
     for folder in ("scans", "disk", "disk/.hidden"):
         (tmp_path / folder).mkdir()
