@@ -35,7 +35,7 @@ class Region:
     bottom: int
     spacing: Spacing
 
-    def holds(self, points_orig: Float[np.ndarray, "4 2"]) -> bool:
+    def holds(self, points_orig: Float[np.ndarray, "_ 2"]) -> bool:
         """Whether every landmark that was found lies in it."""
         found = points_orig[~np.isnan(points_orig).any(1)]
         first, last = (self.left - 0.5, self.top - 0.5), (self.right + 0.5, self.bottom + 0.5)
@@ -68,6 +68,16 @@ class Calibration:
         if not holding:
             return self.whole
         return min(holding, key=lambda region: (region.right - region.left) * (region.bottom - region.top)).spacing
+
+    def torn_by(self, points_orig: Float[np.ndarray, "4 2"]) -> bool:
+        """Whether landmarks lie in regions of different spacings, as in two pictures side by side.
+
+        No spacing is right for all of them then, `whole` neither.
+        """
+        if any(region.holds(points_orig) for region in self.regions):
+            return False
+        found = points_orig[~np.isnan(points_orig).any(1)]
+        return len({region.spacing for region in self.regions for point in found if region.holds(point[None])}) > 1
 
 
 def uniform(mm_per_px: float) -> Calibration:

@@ -153,7 +153,7 @@ def _picture(one: _Pending, root: Path) -> Path:
 def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table: Path) -> None:
     lines = [f"{counts.measured} frames measured, {counts.flagged} of them flagged"]
     if counts.without_mm:
-        where = "give --spacing" if spacings.csv is None else f"they are not in {spacings.csv}"
+        where = "give --spacing" if spacings.csv is None else f"no spacing in {spacings.csv} for them"
         lines.append(f"{counts.without_mm} frames without a pixel spacing: millimetres are empty; {where}")
     if counts.broken:
         lines.append(f"{counts.broken} files could not be read; the column `error` says why")

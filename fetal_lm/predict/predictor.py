@@ -88,6 +88,7 @@ class Predictor:
             points_orig,
             sure.astype(np.float64),
             spacing=calibration.at(points_orig),
+            torn=calibration.torn_by(points_orig),
             size_orig=size_orig,
             low_confidence=self._engine.low_confidence,
         )

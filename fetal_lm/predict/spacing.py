@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
-from fetal_lm.data.images import digest
+from fetal_lm.data.images import digest, is_there
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, uniform
 
@@ -39,11 +40,13 @@ class Spacings:
     def of(self, path: Path, own: Calibration) -> Calibration:
         """The calibration of an image: the CSV's, else the file's own (of a DICOM), else the number.
 
-        The CSV names an image by its path from the CSV's folder, or by its file name alone.
+        The CSV names an image by its path from the CSV's folder, or by its file name alone; an empty cell says nothing.
+        The number is of the image as a whole: where regions of a DICOM have their own, it counts outside of them.
         """
-        if (name := self._name(path)) is not None:
+        name = self._name(path)
+        if name is not None and not math.isnan(self.by_name[name]):
             return uniform(self.by_name[name])
-        return own if own.whole.known or own.regions else uniform(self.number)
+        return own if own.whole.known else Calibration(uniform(self.number).whole, own.regions)
 
     def check(self, paths: Iterable[Path]) -> None:
         """Makes sure that no row of the CSV is about two images.
@@ -67,9 +70,10 @@ class Spacings:
     def _names(self, path: Path) -> list[str]:
         if self.csv is None:
             return []
-        resolved, folder = path.resolve(), self.csv.resolve().parent
-        relative = [resolved.relative_to(folder).as_posix()] if resolved.is_relative_to(folder) else []
-        return [*relative, path.name]
+        # As it was given, then where links lead.
+        places = [(Path(os.path.abspath(one)) for one in (path, self.csv)), (path.resolve(), self.csv.resolve())]  # noqa: PTH100
+        relative = [image.relative_to(csv.parent) for image, csv in places if image.is_relative_to(csv.parent)]
+        return [*(name.as_posix() for name in relative), path.name]
 
 
 def read_spacings(text: str | None) -> Spacings:
@@ -97,7 +101,7 @@ def read_spacings(text: str | None) -> Spacings:
 
 
 def _read_csv(path: Path) -> Spacings:
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"--spacing: expected a number of mm per pixel or a CSV, got {str(path)!r}, which is no file")
     try:
         image, spacing = LAYOUTS[0]

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from fetal_lm.errors import InputError
-from fetal_lm.predict.calibration import Calibration, Spacing, uniform
+from fetal_lm.predict.calibration import Calibration, Region, Spacing, uniform
 from fetal_lm.predict.frames import frames_of
 from fetal_lm.predict.inputs import common_folder, image_files
 from fetal_lm.predict.spacing import read_spacings
@@ -262,11 +262,37 @@ def test_spacings_by_image_go_before_the_files_own_and_a_number_after(tmp_path):
     spacings, own = read_spacings(str(table)), uniform(0.9)
     assert spacings.of(tmp_path / "sub" / "a.png", own) == uniform(0.1)
     assert spacings.of(tmp_path / "elsewhere" / "b.png", Calibration()) == uniform(0.2)
+    # An empty cell says nothing.
     assert math.isnan(spacings.of(tmp_path / "c.png", Calibration()).whole.x_mm)
+    assert spacings.of(tmp_path / "c.png", own) == own
     assert spacings.of(tmp_path / "d.png", own) == own
     assert not spacings.of(tmp_path / "d.png", Calibration()).whole.known
     assert read_spacings("0.12").of(tmp_path / "d.png", own) == own
     assert read_spacings("0.12").of(tmp_path / "d.png", Calibration()) == uniform(0.12)
+
+
+def test_a_number_counts_where_no_region_holds_the_head():
+    own = Calibration(regions=(Region(0, 0, 39, 53, Spacing(0.1, 0.1)), Region(40, 0, 79, 53, Spacing(0.3, 0.3))))
+    given = read_spacings("0.2").of(Path("a.dcm"), own)
+    head = np.array([[5.0, 20.0], [35.0, 20.0], [20.0, 5.0], [20.0, 35.0]])
+    assert (given.at(head).x_mm, given.at(head + 60).x_mm, given.at(head + np.array([20, 0])).x_mm) == (0.1, 0.2, 0.2)
+    # Both pictures cannot have it: a row that says so.
+    assert [given.torn_by(head + np.array([dx, 0])) for dx in (0, 20, 70)] == [False, True, False]
+    assert not Calibration(regions=own.regions[:1]).torn_by(head + np.array([20, 0]))
+
+
+def test_a_linked_image_is_named_by_where_it_was_found_first(tmp_path):
+    for folder in ("scans", "disk", "scans/real"):
+        (tmp_path / folder).mkdir()
+    for path in ("disk/a.png", "scans/real/b.png"):
+        (tmp_path / path).touch()
+    (tmp_path / "scans" / "p1").symlink_to(tmp_path / "disk")
+    (tmp_path / "scans" / "p2").symlink_to(tmp_path / "scans" / "real")
+    table = tmp_path / "scans" / "spacings.csv"
+    table.write_text("image,mm_per_px\np1/a.png,0.1\na.png,0.2\nreal/b.png,0.3\nb.png,0.4\n")
+    spacings = read_spacings(str(table))
+    assert spacings.of(tmp_path / "scans" / "p1" / "a.png", Calibration()) == uniform(0.1)
+    assert spacings.of(tmp_path / "scans" / "p2" / "b.png", Calibration()) == uniform(0.3)
 
 
 def test_a_file_name_that_two_images_have_is_refused(tmp_path):
@@ -278,7 +304,7 @@ def test_a_file_name_that_two_images_have_is_refused(tmp_path):
     read_spacings(str(table)).check(images)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "absent.csv"])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "absent.csv", "a" * 300])
 def test_a_wrong_spacing_is_said(text):
     with pytest.raises(InputError, match="--spacing"):
         read_spacings(text)
