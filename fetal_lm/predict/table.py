@@ -72,9 +72,11 @@ class Table:
                     f"{self.path}: is there already; go on with it (--resume), or name another folder with --output"
                 )
             if there:
-                failed = self._read(frozenset(path.resolve() for path in again))
+                # Nothing is changed before it is known whose it is.
+                self._check_header()
                 _check_made_with(folder / MADE_WITH_NAME, made_with)
-                if failed:
+                self._cut_torn_row()
+                if failed := self._read(frozenset(path.resolve() for path in again)):
                     self._leave_out(failed)
             else:
                 write_text(folder / MADE_WITH_NAME, json.dumps(dict(made_with), indent=1) + "\n")
@@ -104,16 +106,17 @@ class Table:
         self._handle.write(text.getvalue())
         self._handle.flush()
 
-    def _read(self, again: frozenset[Path]) -> set[int]:
-        """Takes note of the rows; returns the numbers of the failed ones that are tried again."""
-        self._cut_torn_row()
-        rows = _rows(self.path)
-        header = next(rows, None)
-        if header != list(COLUMNS):
+    def _check_header(self) -> None:
+        if next(_rows(self.path), None) != list(COLUMNS):
             raise InputError(
                 f"{self.path}: expected the table of an interrupted `fetal-lm predict` to go on with, but its first "
                 "line is another; name another folder with --output"
             )
+
+    def _read(self, again: frozenset[Path]) -> set[int]:
+        """Takes note of the rows; returns the numbers of the failed ones that are tried again."""
+        rows = _rows(self.path)
+        next(rows, None)  # None where the header was torn, and is written again.
         failed = set()
         for number, cells in enumerate(rows):
             if len(cells) != len(COLUMNS):

@@ -118,6 +118,16 @@ def test_a_torn_row_is_cut_and_the_rest_gone_on_with(tmp_path):
     assert (tmp_path / "measurements.csv").read_bytes() == whole
 
 
+def test_a_header_without_its_line_break_is_written_again(tmp_path):
+    with Table(tmp_path, resume=False, made_with=MADE_WITH):
+        pass
+    whole = (tmp_path / "measurements.csv").read_bytes()
+    (tmp_path / "measurements.csv").write_bytes(whole.rstrip())
+    with Table(tmp_path, resume=True, made_with=MADE_WITH):
+        pass
+    assert (tmp_path / "measurements.csv").read_bytes() == whole
+
+
 def test_what_could_not_be_read_is_tried_again_and_other_failures_stay(tmp_path):
     rows = [measured_row("a, a.png", 1, measured()), failed_row("b.png", "broken"), failed_row("c.png", "broken")]
     with Table(tmp_path, resume=False, made_with=MADE_WITH) as table:
@@ -151,11 +161,15 @@ def test_rows_of_two_models_never_mix(tmp_path):
 
 
 def test_results_are_not_overwritten_nor_mixed_with_others(tmp_path):
-    (tmp_path / "measurements.csv").write_text("something,else\n1,2\n")
-    with pytest.raises(InputError, match="--resume"):
-        Table(tmp_path, resume=False, made_with=MADE_WITH)
-    with pytest.raises(InputError, match="its first line is another"):
-        Table(tmp_path, resume=True, made_with=MADE_WITH)
+    table = tmp_path / "measurements.csv"
+    # The last line of somebody's table need not end.
+    for theirs in ("something,else\n1,2", "something", ",".join(COLUMNS) + "\ntheirs"):
+        table.write_text(theirs)
+        with pytest.raises(InputError, match="--resume"):
+            Table(tmp_path, resume=False, made_with=MADE_WITH)
+        with pytest.raises(InputError, match=r"its first line is another|made_with\.json: expected what"):
+            Table(tmp_path, resume=True, made_with=MADE_WITH)
+        assert table.read_text() == theirs
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the results"):
         Table(tmp_path / "file", resume=False, made_with=MADE_WITH)
