@@ -58,7 +58,8 @@ def package(
     (config.yaml), whom it was trained on (split.json, so that evaluate can refuse them) and what the run measured
     (row.json, predictions.csv, history.csv); no images, and no path of this machine.
 
-    Exit code: 0 if it was written; 2 if the run cannot be loaded or the folder cannot be written.
+    Exit code: 0 if it was written; 2 if the run cannot be loaded, names its images by paths of this machine, or the
+    folder cannot be written.
     """
     from fetal_lm.export.package import package as write
 

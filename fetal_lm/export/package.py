@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.console import Console
 from fetal_lm import checkpoints
 from fetal_lm.configuration import names_a_place, write_portable
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
+from fetal_lm.data.manifest import Manifest
 from fetal_lm.errors import InputError
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import write_row
@@ -21,7 +22,7 @@ from fetal_lm.trained import TrainedRun, load_run
 CONFIG_FILE: Final = "config.yaml"
 
 COPIED: Final = (MANIFEST_FILE, "predictions.csv", "history.csv")
-"""What names no place; the last two are what a report and an evaluation ask a run for."""
+"""What names no place but by the names of images; the last two are what a report and an evaluation ask a run for."""
 
 
 def package(model: Path, output: Path, *, console: Console | None = None) -> None:
@@ -34,11 +35,13 @@ def package(model: Path, output: Path, *, console: Console | None = None) -> Non
         console: where to print.
 
     Raises:
-        InputError: the run cannot be loaded, the folder is there already or cannot be written.
+        InputError: the run cannot be loaded, its images are named by where they lie on this machine, the folder is
+            there already or cannot be written.
     """
     console = console or Console()
     folder = model.expanduser()
     run = load_run(folder)
+    _check_names(folder, run.manifest)
     if output.exists():
         raise InputError(f"{output}: is there already; name a folder that is not, or remove it")
     try:
@@ -61,6 +64,26 @@ def package(model: Path, output: Path, *, console: Console | None = None) -> Non
         f"Next: fetal-lm predict IMAGES --model {output} --output DIR",
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_names(folder: Path, manifest: Manifest) -> None:
+    """Makes sure that the images are named by their source's folder, which lies anywhere.
+
+    Whoever began with another run's weights has that run's names too.
+    """
+    images = [*manifest.parts.values(), *(one.images for one in manifest.before)]
+    # Where nobody says whose head it is, the image is its own examination.
+    names = {*manifest.contents, *(text for mapping in images for pair in mapping.items() for text in pair)}
+    if outside := sorted(name for name in names if _leaves_its_folder(name)):
+        raise InputError(
+            f"{folder}: expected images named by their place in the source's folder, but {len(outside)} names lead out "
+            f"of it, for example {outside[0]}; copy the images (fetal-lm convert --copy-images) and train on the copies"
+        )
+
+
+def _leaves_its_folder(name: str) -> bool:
+    # Whatever system the run is of.
+    return any(path.is_absolute() or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name)))
 
 
 def _write(run: TrainedRun, folder: Path, output: Path) -> None:

@@ -48,10 +48,11 @@ def test_it_measures_what_the_run_measures(trained, packed):
 
 
 def test_it_names_no_place_of_the_machine(trained, packed):
-    for name in ("config.yaml", "row.json"):
-        text = (packed / name).read_text()
+    for path in packed.iterdir():
+        text = path.read_bytes().decode("latin-1")
         assert str(trained) not in text
-        assert re.search(r"(^|[\\s'\"=])/[\\w.]", text) is None, text
+        if path.suffix != ".safetensors":  # Its weights may look like anything.
+            assert re.search(r"(^|[\s'\"=,])(/|\.\./)[\w.]", text, re.MULTILINE) is None, path
 
 
 def test_it_can_be_evaluated_and_packed_again(packed, tmp_path):
