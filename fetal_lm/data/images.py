@@ -1,4 +1,4 @@
-"""Image files -> grey arrays, or one clear error: never a partly decoded image."""
+"""Image files -> grey arrays, or one clear error: never what is left of a truncated file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
@@ -23,6 +23,8 @@ _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER_BYTES: Final = 24  # signature, then length, type, width and height of the first chunk
 _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
+_JPEG_SCAN: Final = 0xDA
+_JPEG_WITHOUT_LENGTH: Final = (0x01, *range(0xD0, 0xDA))
 _TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_DAMAGES: Final = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, struct.error,
@@ -36,8 +38,9 @@ _GREY: Final = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray, "H W"]:
     """Reads an image as 8-bit grey, 0 to 255.
 
-    Colour becomes luma, transparency is left out, 16 bits are scaled down so that 65535 becomes 255, and a JPEG is
-    turned as its EXIF orientation says.
+    Colour becomes luma, transparency is left out, and 16 bits are scaled down so that 65535 becomes 255. A JPEG and a
+    TIFF are turned as their orientation says; a PNG's (eXIf), which most programs do not know, is left out. What is
+    damaged inside of a JPEG's data is not noticed: its decoder goes on behind it.
 
     Args:
         path: PNG, JPEG or whatever else OpenCV decodes.
@@ -46,24 +49,26 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
     Raises:
         InputError: the file is missing, truncated, damaged, not an image, or of another size.
     """
-    content = _bytes(path)
+    content, image = _bytes(path), None
     if content.startswith(_PNG_SIGNATURE):
         _check_png(path, content)
     # Which damage OpenCV reports depends on its version; some decode a truncated file and leave the rest grey or black.
-    elif content.startswith(_JPEG_START) and _JPEG_END not in content[-1024:]:
+    elif content.startswith(_JPEG_START) and not _has_an_end(content):
         raise _damaged(path, "the JPEG has no end marker: the file is truncated")
     elif content.startswith(_TIFF_STARTS):
         try:
-            _check_tiff(content)
+            image = _checked_tiff(content)
         except UnidentifiedImageError:
             # Pillow knows fewer kinds of pixels than OpenCV.
             pass
         except _TIFF_DAMAGES as error:
             raise _damaged(path, f"the TIFF cannot be decoded ({error})") from error
-    image = None
-    if content:
+    if content and image is None:
+        # OpenCV turns more kinds of files from version to version.
+        turned = content.startswith((_JPEG_START, *_TIFF_STARTS))
+        flags = _GREY if turned else _GREY | cv2.IMREAD_IGNORE_ORIENTATION
         try:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), _GREY)
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
         except cv2.error as error:
             raise _damaged(path, f"OpenCV cannot decode it ({error.err})") from error
     if image is None:
@@ -90,9 +95,10 @@ def read_pages(path: Path, count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
     content = _bytes(path)
     for number in range(count):
         try:
-            _check_tiff(content, number)
-            _, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), _GREY, range=(number, number + 1))
-            (page,) = pages
+            page = _checked_tiff(content, number)
+            if page is None:
+                _, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), _GREY, range=(number, number + 1))
+                (page,) = pages
         except (*_TIFF_DAMAGES, cv2.error) as error:
             raise _damaged(path, f"page {number + 1} of {count} cannot be decoded ({error})") from error
         yield _checked_grey(path, page)
@@ -201,8 +207,29 @@ def _check_png(path: Path, content: bytes) -> None:
     raise _damaged(path, f"the PNG has no end chunk: the file is truncated ({len(content)} bytes)")
 
 
-def _check_tiff(content: bytes, page: int = 0) -> None:
+def _has_an_end(content: bytes) -> bool:
+    """Whether an end marker follows a JPEG's first scan; a thumbnail's stands in a segment before it."""
+    at = len(_JPEG_START) - 1
+    # What lies between segments is skipped, as decoders do; 0xff before a marker is filling.
+    while 0 <= (at := content.find(b"\xff", at)) < len(content) - 3:
+        kind = content[at + 1]
+        if kind == _JPEG_SCAN:
+            return _JPEG_END in content[at:]
+        if kind in (0x00, 0xFF):
+            at += 1
+        elif kind in _JPEG_WITHOUT_LENGTH:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return False
+
+
+def _checked_tiff(content: bytes, page: int = 0) -> UInt8[np.ndarray, "_ _"] | None:
     """Decodes a page with Pillow: OpenCV decodes a damaged one as well as it can and says nothing.
+
+    Returns:
+        The page where it has 8 bits and transparency, with which OpenCV would darken it; None for any other, because
+        Pillow takes 16 bits for 8.
 
     Raises:
         UnidentifiedImageError: Pillow does not know such pixels.
@@ -212,7 +239,9 @@ def _check_tiff(content: bytes, page: int = 0) -> None:
         warnings.simplefilter("ignore")  # What is wrong becomes an error.
         with Image.open(io.BytesIO(content)) as file:
             file.seek(page)
-            file.load()
+            file.load()  # It turns the page too.
+            bits = file.getexif().get(ExifTags.Base.BitsPerSample)
+            return grey_of(np.asarray(file)) if file.mode == "RGBA" and bits == (8,) * 4 else None
 
 
 def _damaged(path: Path, what: str) -> InputError:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fetal_lm.data import images
 from fetal_lm.errors import InputError
@@ -29,6 +30,38 @@ def test_colour_becomes_luma_and_transparency_is_left_out(tmp_path, channels):
     image = images.read_grey(written(tmp_path / "a.png", np.dstack([COLOUR, transparent])[..., :channels]))
     assert image.shape == (54, 80)
     assert np.abs(image - LUMA).max() < 1.1
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_the_transparency_of_a_tiff_does_not_darken_it(tmp_path, orientation, compression):
+    path, alpha = tmp_path / "a.tif", GREY
+    page = Image.fromarray(np.dstack([COLOUR[..., ::-1], alpha]))
+    options = {"tiffinfo": {274: orientation}, "compression": compression}
+    page.save(path, save_all=True, append_images=[page], **options)
+    turned = LUMA if orientation == 1 else np.rot90(LUMA, -1)
+    for image in (images.read_grey(path), *images.read_pages(path, 2)):
+        assert image.shape == turned.shape
+        assert np.abs(image - turned).max() < 1.1
+
+
+def test_a_tiff_of_16_bits_with_transparency_keeps_them(tmp_path):
+    deep = np.dstack([GREY, GREY, GREY, GREY]).astype(np.uint16) * 257
+    deep[..., :3] -= 100  # 0.4 of 8 bits: rounded, not cut off.
+    deep[GREY == 0] = 0
+    image = images.read_grey(written(tmp_path / "a.tiff", deep))
+    np.testing.assert_array_equal(image, GREY)
+
+
+def test_a_png_is_not_turned_and_a_jpeg_is(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    smooth = cv2.GaussianBlur(GREY, (0, 0), 4)
+    for name, expected in (("a.png", smooth), ("a.jpg", np.rot90(smooth, -1)), ("a.webp", smooth)):
+        Image.fromarray(smooth).save(tmp_path / name, exif=exif)
+        image = images.read_grey(tmp_path / name)
+        assert images.read_size(tmp_path / name) == image.shape == expected.shape
+        assert np.abs(image.astype(int) - expected).max() < 12
 
 
 def test_16_bits_are_scaled_to_8(tmp_path):
@@ -71,6 +104,21 @@ def test_a_png_with_a_wrong_byte_is_an_error(tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match="checksum of the PNG's IDAT chunk"):
         images.read_grey(path)
+
+
+def test_the_end_of_a_jpeg_is_its_own(tmp_path):
+    path, thumbnail = tmp_path / "a.jpg", b"a thumbnail \xff\xd8\xff\xda\x00\x02\xff\xd9"
+    for options in ({"quality": 90}, {"quality": 90, "progressive": True}, {"restart_marker_blocks": 1}):
+        Image.fromarray(GREY).save(path, **options)
+        plain, whole = images.read_grey(path), path.read_bytes()
+        segment = b"\xff\xe1" + (2 + len(thumbnail)).to_bytes(2, "big") + thumbnail
+        content = whole[:2] + segment + b"\xff" + whole[2:]
+        path.write_bytes(content + bytes(5000))
+        np.testing.assert_array_equal(images.read_grey(path), plain)
+        for left in (content[: len(content) // 2], content[:-2], whole[:2] + segment, whole[:3]):
+            path.write_bytes(left)
+            with pytest.raises(InputError, match="no end marker"):
+                images.read_grey(path)
 
 
 def test_bytes_after_the_end_of_a_png_do_no_harm(tmp_path):
