@@ -92,20 +92,13 @@ def load_run(path: Path) -> TrainedRun:
         InputError: a file is missing or damaged, the manifest is not the one that the checkpoint was trained with, or
             the configuration is of a version of fetal_lm with other options.
     """
-    packed = path / checkpoints.PACKED
-    folder, checkpoint = path, packed if packed.is_file() else path / checkpoints.BEST
-    if path.is_file() or path.suffix == ".ckpt":
-        folder, checkpoint = checkpoints.run_of(path), path
-        if not (folder / ROW_FILE).is_file():
-            raise InputError(
-                f"{path}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "
-                f"{folder} holds no {ROW_FILE}; weights alone do not say what network they are of"
-            )
-    elif not (path / ROW_FILE).is_file():
-        what = f"it holds no {ROW_FILE}, so that no run finished in it" if path.is_dir() else "there is no such folder"
+    try:
+        folder, checkpoint = _places(path)
+    except OSError as error:
         raise InputError(
-            f"{path}: expected a finished run's folder, but {what}; `python run.py` prints where its runs are"
-        )
+            f"{path}: expected a finished run's folder, but it cannot be read ({error.strerror or error}); check the "
+            "path"
+        ) from error
     row, manifest = read_row(folder / ROW_FILE), read_manifest(folder / MANIFEST_FILE)
     config = folder / "config.yaml"
     # A manifest of another run would let trained images pass.
@@ -122,3 +115,22 @@ def load_run(path: Path) -> TrainedRun:
         ) from error
     checkpoints.load_weights(model, checkpoint)
     return TrainedRun(row, manifest, cfg, model.eval(), digest(checkpoint), digest(config))
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """The run's folder and its checkpoint."""
+    packed = path / checkpoints.PACKED
+    if path.is_file() or path.suffix == ".ckpt":
+        folder = checkpoints.run_of(path)
+        if not (folder / ROW_FILE).is_file():
+            raise InputError(
+                f"{path}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "
+                f"{folder} holds no {ROW_FILE}; weights alone do not say what network they are of"
+            )
+        return folder, path
+    if not (path / ROW_FILE).is_file():
+        what = f"it holds no {ROW_FILE}, so that no run finished in it" if path.is_dir() else "there is no such folder"
+        raise InputError(
+            f"{path}: expected a finished run's folder, but {what}; `python run.py` prints where its runs are"
+        )
+    return path, packed if packed.is_file() else path / checkpoints.BEST

@@ -11,6 +11,7 @@ from fetal_lm.trained import load_run
     [
         ("nowhere", "there is no such folder"),
         ("empty", "holds no row.json, so that no run finished in it"),
+        ("a" * 300, r"cannot be read \(File name too long\)"),
         ("run/checkpoints/best.ckpt", "weights alone do not say what network they are of"),
     ],
 )

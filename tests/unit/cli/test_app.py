@@ -71,6 +71,55 @@ def test_a_wrong_folder_is_one_line_on_stderr_and_exits_with_2(tmp_path: Path, n
     assert result.stderr.count("\n") == 1
 
 
+TOO_LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", TOO_LONG, "--output", "out"],
+        ["predict", ".", "--model", TOO_LONG, "--output", "out"],
+        ["report", TOO_LONG],
+        ["package", TOO_LONG, "--output", "out"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_name_that_the_system_refuses_is_one_line_and_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cv2.imwrite("a.png", np.zeros((54, 80), np.uint8))
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"fetal-lm: {TOO_LONG}")
+    assert result.stderr.count("\n") == 1
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert isinstance(CliRunner().invoke(app, arguments).exception, OSError | InputError)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(PermissionError(13, "Permission denied", "scans/a.png"), "scans/a.png: Permission denied"), (OSError("x"), "x")],
+)
+def test_what_may_not_be_read_is_one_line_and_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, said: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("fetal_lm.predict.command.image_files", refuse)
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--output", str(tmp_path / "out")])
+    assert (result.exit_code, result.stderr) == (2, f"fetal-lm: {said}\n")
+
+
+def test_a_reader_that_has_gone_is_no_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("fetal_lm.predict.command.image_files", stop)
+    assert CliRunner().invoke(app, ["predict", str(tmp_path), "--output", str(tmp_path / "out")]).stderr == ""
+
+
 def test_one_switch_brings_the_traceback_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     result = CliRunner().invoke(app, ["report", str(tmp_path)])
