@@ -204,7 +204,8 @@ class Hypothesis(pl.LightningModule, ABC):
 
     def located(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
         """The points of views, as `points` returns them."""
-        found = self.decode(views)
+        # Under autocast what is regressed may be in bfloat16, which numpy does not know.
+        found = {name: points_net.float() for name, points_net in self.decode(views).items()}
         if self._canonical:
             # What a network calls an end is not part of what it found: names are made canonical, as the labels' are.
             found = {name: landmarks.canonical_order(points_net) for name, points_net in found.items()}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -86,6 +87,21 @@ def test_a_dot_is_turned_and_its_point_turned_back(degrees):
     back = turn.points_back(turned, degrees, SIZE_NET)
     torch.testing.assert_close(back, points_net, atol=0.01, rtol=0)
     torch.testing.assert_close(turn.points_back(back, -degrees, SIZE_NET), turned, atol=0.01, rtol=0)
+
+
+def test_points_are_in_float32_also_where_they_are_regressed_in_less(make):
+    model = make()
+    model.branches, read = ("coordinate", "heatmap"), model.read
+
+    def regressed(image):
+        reading = read(image)
+        return reading._replace(regressed={"coordinate": reading.regressed["coordinate"].bfloat16()})
+
+    model.read = regressed
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        points_net, sure = locate(model, picture(HEAD[None]))
+    assert points_net.numpy().dtype == sure.numpy().dtype == np.float32
+    np.testing.assert_allclose(points_net[0], HEAD, atol=1)
 
 
 @pytest.mark.parametrize("joint", [True, False])
