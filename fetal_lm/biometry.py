@@ -1,17 +1,25 @@
 """Four landmarks and a pixel spacing -> BPD, OFD, head circumference, cephalic index, gestational age.
 
-Pure functions of numpy arrays or torch tensors; NaN in, NaN out. Lengths come out in the unit that goes in: give points
-in original pixels times `mm_per_px` for millimetres. An unknown spacing is NaN and gives NaN millimetres.
+Pure functions of numpy arrays or torch tensors, and of plain numbers where no points are asked for; NaN in, NaN out.
+Lengths come out in the unit that goes in: give points in original pixels times `mm_per_px` for millimetres. An unknown
+spacing is NaN and gives NaN millimetres.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from fetal_lm.landmarks import BPD, OFD, Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Quantity = TypeVar("Quantity", np.ndarray[Any, Any], Tensor, float)
+else:
+    Quantity = TypeVar("Quantity")  # As `landmarks.Array`.
 
 GESTATIONAL_AGE_FORMULA: Final = "Hadlock 1984 (HC)"
 """The name of what `gestational_age_weeks` computes."""
@@ -42,7 +50,7 @@ def ofd(points: Array) -> Array:
     return _distance(points[..., OFD[0], :], points[..., OFD[1], :])
 
 
-def head_circumference(bpd: Array, ofd: Array) -> Array:
+def head_circumference(bpd: Quantity, ofd: Quantity) -> Quantity:
     """Circumference of the ellipse whose axes are the two diameters, by Ramanujan's second approximation.
 
     Source: S. Ramanujan, "Modular equations and approximations to pi", Quart. J. Math. 45 (1914) 350-372. Its relative
@@ -56,12 +64,12 @@ def head_circumference(bpd: Array, ofd: Array) -> Array:
     """
     total = bpd + ofd
     # A network that has learned nothing may put all landmarks on one pixel: 0 / 0 is no NaN here.
-    h: Array = ((ofd - bpd) / (total + (total == 0))) ** 2
-    circumference: Array = math.pi / 2 * total * (1 + 3 * h / (10 + (4 - 3 * h) ** 0.5))
+    h: Quantity = ((ofd - bpd) / (total + (total == 0))) ** 2
+    circumference: Quantity = math.pi / 2 * total * (1 + 3 * h / (10 + (4 - 3 * h) ** 0.5))
     return circumference
 
 
-def cephalic_index(bpd: Array, ofd: Array) -> Array:
+def cephalic_index(bpd: Quantity, ofd: Quantity) -> Quantity:
     """BPD divided by OFD, no unit (0.70 to 0.86 is the usual range; Hadlock et al., AJR 137 (1981) 83-85).
 
     Example:
@@ -69,11 +77,11 @@ def cephalic_index(bpd: Array, ofd: Array) -> Array:
         >>> cephalic_index(np.array(78.0), np.array(100.0)).item()
         0.78
     """
-    index: Array = bpd / ofd
+    index: Quantity = bpd / ofd
     return index
 
 
-def gestational_age_weeks(hc_mm: Array) -> Array:
+def gestational_age_weeks(hc_mm: Quantity) -> Quantity:
     """Gestational age in weeks from the head circumference in millimetres; NaN outside 14 to 42 weeks.
 
     Source: Hadlock, Deter, Harrist, Park, "Estimating fetal age: computer-assisted analysis of multiple fetal growth
@@ -86,9 +94,10 @@ def gestational_age_weeks(hc_mm: Array) -> Array:
         [nan, 20.02]
     """
     hc_cm = hc_mm / 10
-    weeks: Array = 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3
+    weeks: Quantity = 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3
     youngest, oldest = GESTATIONAL_AGE_RANGE_WEEKS
-    return _where((weeks >= youngest) & (weeks <= oldest), weeks, weeks * math.nan)
+    known: Quantity = _where((weeks >= youngest) & (weeks <= oldest), weeks, weeks * math.nan)
+    return known
 
 
 def diameters(points: Array, mm_per_px: Array | float = 1.0) -> dict[str, Array]:
@@ -107,9 +116,8 @@ def _distance(first: Array, second: Array) -> Array:
     return distance
 
 
-def _where(condition: Array, yes: Array, no: Array) -> Array:
-    # A single number of numpy's has no `where` of its own.
-    chosen: Array = (
-        np.where(condition, yes, no) if isinstance(yes, np.ndarray | np.floating) else yes.where(condition, no)
-    )
-    return chosen
+def _where(condition: Any, yes: Any, no: Any) -> Any:
+    # Only a tensor has a `where` of its own.
+    if hasattr(yes, "where"):
+        return yes.where(condition, no)
+    return np.where(condition, yes, no) if isinstance(yes, np.ndarray) else yes if condition else no

@@ -72,6 +72,16 @@ def test_gestational_age_is_unknown_outside_the_fetuses_it_was_fitted_to(convert
     assert np.isnan(weeks).tolist() == [True, True, False, False, True, True]
 
 
+@pytest.mark.parametrize("number", [float, int, np.float64, np.float32])
+def test_plain_numbers_are_measured_too(number):
+    hc_mm = biometry.head_circumference(number(80), number(100))
+    assert hc_mm == pytest.approx(biometry.head_circumference(np.array([80.0]), np.array([100.0])).item())
+    assert biometry.cephalic_index(number(80), number(100)) == pytest.approx(0.8)
+    assert biometry.gestational_age_weeks(number(250)) == pytest.approx(27.1475)
+    assert all(math.isnan(biometry.gestational_age_weeks(number(outside))) for outside in (80, 360))
+    assert math.isnan(biometry.gestational_age_weeks(math.nan))
+
+
 @as_numpy_and_torch
 def test_cephalic_index_has_no_unit(convert):
     lengths = biometry.diameters(convert(HEAD), 0.2)
