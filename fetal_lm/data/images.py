@@ -104,7 +104,7 @@ def read_pages(path: Path, count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
         yield _checked_grey(path, page)
 
 
-def grey_of(image: np.ndarray) -> UInt8[np.ndarray, "H W"]:
+def grey_of(image: object) -> UInt8[np.ndarray, "H W"]:
     """An array of pixels as `read_grey` would give it from a file.
 
     Args:
@@ -112,12 +112,16 @@ def grey_of(image: np.ndarray) -> UInt8[np.ndarray, "H W"]:
             channels, of which transparency is left out.
 
     Raises:
-        InputError: it is of another shape or type, or empty.
+        InputError: it is no array, of another shape or type, or empty.
 
     Example:
         >>> grey_of(np.full((2, 3, 3), 65535, np.uint16)).tolist()
         [[255, 255, 255], [255, 255, 255]]
     """
+    if not isinstance(image, np.ndarray):
+        raise InputError(
+            f"expected an image as a numpy array, got {type(image).__name__}; give one array for one image"
+        )
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or not image.size:
         raise InputError(

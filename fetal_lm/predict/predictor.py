@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -50,12 +52,9 @@ class Predictor:
             mm_per_px: pixel spacing; without it millimetres are NaN.
 
         Raises:
-            InputError: the image is of another shape or type, or the spacing is not positive.
+            InputError: the image is no array or of another shape or type, or the spacing is no positive number.
         """
-        if mm_per_px is not None and not 0 < mm_per_px < math.inf:
-            raise InputError(f"mm_per_px: expected a positive number of millimetres per pixel, got {mm_per_px}")
-        spacing = uniform(math.nan if mm_per_px is None else float(mm_per_px))
-        return self.measure_batch([grey_of(image)], [spacing])[0]
+        return self.measure_batch([grey_of(image)], [uniform(_checked_spacing(mm_per_px))])[0]
 
     def measure_batch(
         self, images: Sequence[UInt8[np.ndarray, "_ _"]], calibrations: Sequence[Calibration]
@@ -65,7 +64,12 @@ class Predictor:
         Args:
             images: grey, 0 to 255; see `data.images.grey_of` and `read_grey`.
             calibrations: of each.
+
+        Returns:
+            A measurement of each; of no images, none.
         """
+        if not len(images):
+            return []
         sizes: list[geometry.Size] = [(image.shape[0], image.shape[1]) for image in images]
         size_net, fit = self._engine.size_net, self._engine.fit
         found = self._engine.find(np.stack([geometry.fit_image(image, size_net, fit) for image in images]))
@@ -92,3 +96,13 @@ class Predictor:
             size_orig=size_orig,
             low_confidence=self._engine.low_confidence,
         )
+
+
+def _checked_spacing(mm_per_px: Any) -> float:
+    if mm_per_px is None:
+        return math.nan
+    # True is a number in Python, and is no spacing.
+    number = isinstance(mm_per_px, Real) and not isinstance(mm_per_px, bool)
+    if not number or not 0 < float(mm_per_px) < math.inf:
+        raise InputError(f"mm_per_px: expected a positive number of millimetres per pixel, got {mm_per_px!r}")
+    return float(mm_per_px)
