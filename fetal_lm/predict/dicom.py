@@ -93,8 +93,9 @@ def read_dicom(path: Path, header: Dataset) -> Iterator[UInt8[np.ndarray, "H W"]
 def calibration_of(header: Dataset) -> Calibration:
     """From SequenceOfUltrasoundRegions, then from PixelSpacing; unknown where there is neither.
 
-    Regions count if they are two-dimensional with both axes in centimetres. Where all of them agree, what they say
-    holds for the whole image.
+    Regions count if they are two-dimensional with both axes in centimetres and lie in the image. One that reaches
+    beyond it is of an image that was cut or scaled down since. If scaled, its spacing is wrong; nothing tells which.
+    Where all of them agree, what they say holds for the whole image.
     """
     regions = tuple(_regions(header))
     spacings = {region.spacing for region in regions}
@@ -102,6 +103,7 @@ def calibration_of(header: Dataset) -> Calibration:
 
 
 def _regions(header: Dataset) -> Iterator[Region]:
+    rows, columns = int(header.Rows), int(header.Columns)
     for item in _value(header, "SequenceOfUltrasoundRegions") or ():
         units = _value(item, "PhysicalUnitsXDirection"), _value(item, "PhysicalUnitsYDirection")
         if _value(item, "RegionSpatialFormat") != _TWO_DIMENSIONAL or units != (_CENTIMETRES, _CENTIMETRES):
@@ -111,7 +113,9 @@ def _regions(header: Dataset) -> Iterator[Region]:
         corners = [_value(item, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
         if spacing.known and all(isinstance(corner, int) for corner in corners):
             left, top, right, bottom = corners
-            yield Region(left, top, right, bottom, spacing)
+            # Devices give the last pixel, or the one behind it.
+            if right <= columns and bottom <= rows:
+                yield Region(left, top, right, bottom, spacing)
 
 
 def _pixel_spacing(header: Dataset) -> Spacing:

@@ -81,6 +81,18 @@ def test_the_keyboard_reaches_points(page: Any) -> None:
     assert page.locator("#case-title").text_content() == "a.png"
 
 
+def test_a_zoom_does_not_outlive_its_axis(page: Any) -> None:
+    plot(page, "distribution")
+    shown = "document.getElementById('distribution').layout.xaxis.range"
+    whole = page.evaluate(shown)
+    page.evaluate("Plotly.relayout('distribution', {'xaxis.range': [0, 1]})")
+    page.locator("#distribution-axis").select_option("linear")
+    # The same numbers would be 0 to 1 px here; the errors reach 11.
+    wait_until(page, f"{shown}[1] > 2")
+    page.locator("#distribution-axis").select_option("log")
+    wait_until(page, f"Math.abs({shown}[1] - {whole[1]}) < 1e-9")
+
+
 def test_a_header_sorts_and_turns_the_order(page: Any) -> None:
     def labels() -> list[str]:
         return [text.split()[0] + text.split()[-1] for text in page.locator("#headline tbody th").all_text_contents()]
