@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -65,9 +65,16 @@ def onnx_bytes(model: Hypothesis, fit: Fit, about: About) -> bytes:
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     graph = program.model_proto
+    _forget_where(graph.graph)
     onnx.helper.set_model_props(graph, about.properties())
     content: bytes = graph.SerializeToString()
     return content
+
+
+def _forget_where(graph: Any) -> None:
+    """Drops what torch notes beside every node: from which lines of which files on this machine it came."""
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, graph):
+        del part.metadata_props[:]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from fetal_lm.export.parity import TOLERANCE_PX
 from fetal_lm.predict.onnx_engine import open_exported
 from fetal_lm.trained import load_run
 
-from .conftest import TINY
+from .conftest import ROOT, TINY
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
@@ -75,6 +75,12 @@ def test_the_file_finds_what_torch_finds(trained, exported):
     assert found.points_px <= TOLERANCE_PX
     assert found.good
     assert np.isnan(found.bfloat16_px)
+
+
+def test_the_file_does_not_tell_where_it_was_made(exported):
+    content = exported.read_bytes()
+    for place in (str(ROOT), "site-packages", str(exported.parent)):
+        assert place.encode() not in content
 
 
 @pytest.mark.slow
