@@ -81,12 +81,14 @@ class TrainedRun:
         )
 
 
-def load_run(path: Path) -> TrainedRun:
+def load_run(path: Path, *, flips: bool | None = None, rotations: Sequence[float] | None = None) -> TrainedRun:
     """Loads a run.
 
     Args:
         path: the run's folder, also a packed one, for its selected weights; or another checkpoint in its folder
             `checkpoints`.
+        flips: whether it is to look at mirror images too; None leaves its own `test_flips`.
+        rotations: degrees by which it is to turn images too; None leaves its own `test_rotations`.
 
     Raises:
         InputError: a file is missing or damaged, the manifest is not the one that the checkpoint was trained with, or
@@ -107,6 +109,10 @@ def load_run(path: Path) -> TrainedRun:
         {"model": row.model, "split_digest": manifest.digest, "before": before_digest(manifest.before)},
     )
     cfg = read_configuration(config)
+    if flips is not None:
+        cfg.test_flips = flips
+    if rotations is not None:
+        cfg.test_rotations = list(rotations) or None
     try:
         model = build_model(cfg)
     except (InstantiationException, OmegaConfBaseException, ValueError) as error:

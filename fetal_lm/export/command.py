@@ -25,13 +25,16 @@ DIFFERENT: Final = 1
 CHECKED_IMAGES: Final = 12
 
 
-def export(model: Path, output: Path, *, force: bool = False, console: Console | None = None) -> int:
+def export(
+    model: Path, output: Path, *, force: bool = False, flips: bool | None = None, console: Console | None = None
+) -> int:
     """Exports a run, compares the file with torch, and only then writes it.
 
     Args:
         model: see `load_run`.
         output: of the file.
         force: whether a file that is there is overwritten.
+        flips: whether the file looks at an image's mirror images too; None takes what the run was tested with.
         console: where to print.
 
     Returns:
@@ -44,7 +47,7 @@ def export(model: Path, output: Path, *, force: bool = False, console: Console |
     console = console or Console()
     check_installed()
     _check_output(output, force=force)
-    run = load_run(model.expanduser())
+    run = load_run(model.expanduser(), flips=flips)
     _check_views(run.model, model)
     _say(console, f"exporting {run.model.label} {run.row.model} of {model}")
     content = onnx_bytes(run.model, run.cfg.data.fit, _about(run))

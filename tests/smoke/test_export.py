@@ -29,7 +29,7 @@ pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 COMMAND = "import sys; from fetal_lm.cli.app import app; code = app(sys.argv[1:], standalone_mode=False); "
 EXIT = "sys.exit(code)"
 OTHER = (
-    "model=stacked_hourglass", "loss=mse", "codec.joint=false", "codec.decoder=local_soft_argmax", "test_flips=false",
+    "model=stacked_hourglass", "loss=mse", "codec.joint=false", "codec.decoder=local_soft_argmax",
     "data.fit=letterbox",
 )  # fmt: skip
 
@@ -121,8 +121,9 @@ def test_a_run_with_other_options_is_exported_too(experiment, tmp_path):
     weights["network.heads.1.weight"][2] = 0.0
     weights["network.heads.1.bias"][:] = torch.tensor([1.0, 1.0, -1.0, 1.0])
     torch.save(checkpoint, chosen)
-    finished = fetal_lm("export", chosen, "--output", path)
+    finished = fetal_lm("export", chosen, "--output", path, "--no-flips")
     assert finished.returncode == 0, finished.stderr + finished.stdout
+    assert b"image alone, local_soft_argmax, map by map" in path.read_bytes()
     engine = open_exported(path)
     found = engine.find(np.random.default_rng(0).integers(0, 256, (2, 100, 130), dtype=np.uint8))
     assert np.isnan(found.points).all(-1).tolist() == [[False, False, True, False]] * 2
