@@ -7,6 +7,7 @@ lies on a half. Enlarging is bilinear in OpenCV's fixed point (INTER_LINEAR of b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,13 +30,13 @@ class Axis:
 
     Attributes:
         net: length of the network's frame.
-        orig: length of the image; a symbol in a graph.
+        orig: length of the image, a whole number in float64.
         content: length that the image is scaled to, a whole number in float64.
         pad: network pixels before it, likewise.
     """
 
     net: int
-    orig: int
+    orig: Float[Tensor, ""]
     content: Float[Tensor, ""]
     pad: Float[Tensor, ""]
 
@@ -59,6 +60,9 @@ class Axis:
         return (position_net.double() - self.pad + 0.5) * self.scale - 0.5
 
 
+_Way = Callable[[Tensor, Axis, Axis], Tensor]
+
+
 def axes(size_orig: Size, size_net: Size, fit: Fit) -> tuple[Axis, Axis]:
     """The rows' axis and the columns', as `geometry.FITS[fit]` has them."""
     lengths = [torch.scalar_tensor(length, dtype=torch.float64) for length in size_orig]
@@ -69,32 +73,61 @@ def axes(size_orig: Size, size_net: Size, fit: Fit) -> tuple[Axis, Axis]:
         content = [(length * scale).round().clamp_min(1.0) for length in lengths]
     rows, columns = (
         Axis(net, orig, inner, ((net - inner) / 2).floor())
-        for net, orig, inner in zip(size_net, size_orig, content, strict=True)
+        for net, orig, inner in zip(size_net, lengths, content, strict=True)
     )
     return rows, columns
 
 
 def fitted(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
     """The images at the network's size: whole grey levels, 0 to 255, and 0 beside a letterboxed image."""
-    shrinks = (rows.content <= rows.orig) & (columns.content <= columns.orig)
-    levels = torch.where(shrinks, _area(images, rows, columns), _bilinear(images, rows, columns))
+    keeps = (rows.content == rows.orig) & (columns.content == columns.orig)
+    levels = _either(keeps, _moved, _scaled, images, rows, columns)
     return levels * (rows.inside.unsqueeze(1) & columns.inside)
+
+
+def _either(
+    condition: Bool[Tensor, ""], first: _Way, second: _Way, images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis
+) -> Float[Tensor, "B h w"]:
+    """What the first way gives where the condition holds, else the second; a graph computes no other."""
+    if not torch.compiler.is_exporting():
+        return (first if condition else second)(images, rows, columns)
+
+    def branch(way: _Way) -> Callable[..., Tensor]:
+        # What a branch takes must be tensors.
+        return lambda images, *lengths: way(images, Axis(rows.net, *lengths[:3]), Axis(columns.net, *lengths[3:]))
+
+    lengths = (rows.orig, rows.content, rows.pad, columns.orig, columns.content, columns.pad)
+    chosen: Tensor = torch.cond(condition, branch(first), branch(second), (images, *lengths))
+    return chosen
+
+
+def _moved(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
+    """An image that has its length already; what lies beside it does not matter."""
+    row, column = (torch.minimum(axis.pixels.clamp_min(0.0), axis.orig - 1).long() for axis in (rows, columns))
+    return images.index_select(1, row).index_select(2, column).float()
+
+
+def _scaled(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
+    shrinks = (rows.content <= rows.orig) & (columns.content <= columns.orig)
+    # torch 2.13 exports no condition within another.
+    return torch.where(shrinks, _area(images, rows, columns), _bilinear(images, rows, columns))
 
 
 def _area(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
     # Where every pixel is the mean of a whole number of others, OpenCV divides their sum; else it weighs them.
     whole = (rows.scale.frac() == 0) & (columns.scale.frac() == 0)
-    sums = _overlaps(rows, whole) @ images.float() @ _overlaps(columns, whole).T
+    _, height, width = images.shape
+    sums = _overlaps(rows, height, whole) @ images.float() @ _overlaps(columns, width, whole).T
     means = sums * torch.where(whole, 1 / (rows.scale * columns.scale), 1.0).float()
     # It rounds halves to even; where every pixel is the mean of two by two, up.
     two_by_two = (rows.scale == 2) & (columns.scale == 2)
     return torch.where(two_by_two, (means + 0.5).floor(), means.round())
 
 
-def _overlaps(axis: Axis, whole: Bool[Tensor, ""]) -> Float[Tensor, "net orig"]:
+def _overlaps(axis: Axis, length: int, whole: Bool[Tensor, ""]) -> Float[Tensor, "net orig"]:
     """How much of each original pixel each network pixel covers; as a share of what it covers, unless `whole`."""
     left, right = axis.pixels * axis.scale, (axis.pixels + 1) * axis.scale
-    pixels = torch.arange(axis.orig, dtype=torch.float64)
+    pixels = torch.arange(length, dtype=torch.float64)
     overlap = torch.minimum(right.unsqueeze(1), pixels + 1) - torch.maximum(left.unsqueeze(1), pixels)
     return (overlap.clamp_min(0.0) / torch.where(whole, 1.0, axis.scale)).float()
 
@@ -118,5 +151,6 @@ def _neighbours(axis: Axis) -> tuple[tuple[Int[Tensor, "net"], ...], tuple[Int[T
     before = centre.floor()
     second = centre - before
     weights = [(share * _WEIGHTS).round().int() for share in (1 - second, second)]
-    pixels = [(before + step).long().clamp(0, axis.orig - 1) for step in (0, 1)]
+    last = axis.orig.long() - 1
+    pixels = [torch.minimum((before + step).long().clamp_min(0), last) for step in (0, 1)]
     return tuple(pixels), tuple(weights)

@@ -65,16 +65,34 @@ def onnx_bytes(model: Hypothesis, fit: Fit, about: About) -> bytes:
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     graph = program.model_proto
-    _forget_where(graph.graph)
+    _tidy(graph.graph)
     onnx.helper.set_model_props(graph, about.properties())
     content: bytes = graph.SerializeToString()
     return content
 
 
-def _forget_where(graph: Any) -> None:
-    """Drops what torch notes beside every node: from which lines of which files on this machine it came."""
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, graph):
-        del part.metadata_props[:]
+def _tidy(graph: Any) -> None:
+    """Drops what no one needs: constants that nothing uses, and from which lines of which files each node came.
+
+    onnxruntime warns of the former whenever it loads the file; the latter are paths of this machine.
+    """
+    used: set[str] = set()
+    for part in _graphs(graph):
+        used |= {name for node in part.node for name in node.input} | {output.name for output in part.output}
+        for noted in (*part.node, *part.value_info, *part.input, *part.output, *part.initializer, part):
+            del noted.metadata_props[:]
+    kept = [constant for constant in graph.initializer if constant.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """A graph and those in it, which hold what is computed under a condition."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
 
 
 @contextmanager
