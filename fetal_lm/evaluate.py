@@ -34,6 +34,8 @@ def evaluate(
     seen: Seen,
     output: Path,
     settings: Mapping[str, Any] | None = None,
+    flips: bool | None = None,
+    rotations: Sequence[float] | None = None,
 ) -> list[RunRow]:
     """Tests the selected weights of each run of a sweep, or of a single run, on a source.
 
@@ -46,10 +48,12 @@ def evaluate(
             overlay.png, copies of history.csv and split.json and, last of all, row.json; `report_sweep` reads it.
         settings: the source's, of `data.sources.source_settings`. With them config.yaml is written too, the run's with
             this source, so that a report can show the images.
+        flips: as in `load_run`.
+        rotations: as in `load_run`.
 
     Raises:
-        InputError: a run is missing, damaged or where the results would go, results on another source are there, images
-            were trained on and that is refused, or none is left.
+        InputError: a run is missing, damaged or where the results would go, other results are there, images were
+            trained on and that is refused, or none is left.
     """
     targets = {
         run.folder: output if run.folder.resolve() == sweep.folder.resolve() else output / run.folder.name
@@ -59,7 +63,7 @@ def evaluate(
         if target.resolve() == folder.resolve():
             raise InputError(f"{target}: is the run itself, which is only read; name another folder with --output")
         if settings is not None:
-            _refuse_another_source(target, settings)
+            _refuse_others(target, settings, flips=flips, rotations=rotations)
     if missing := [problem for problem in sweep.problems if problem.fatal]:
         raise InputError(f"{missing[0].folder}: {missing[0].reason}")
     records = source.records()
@@ -68,27 +72,45 @@ def evaluate(
         target = targets[run.folder]
         rows.append(
             _evaluate_run(
-                run.folder, source, records, images=images, seen=seen, output=target, name=run.name, settings=settings
+                run.folder,
+                source,
+                records,
+                images=images,
+                seen=seen,
+                output=target,
+                name=run.name,
+                settings=settings,
+                flips=flips,
+                rotations=rotations,
             )
         )
     return rows
 
 
-def _refuse_another_source(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Keeps results on another source, of the same name or not, from being overwritten by those on this one."""
+def _refuse_others(
+    folder: Path, settings: Mapping[str, Any], *, flips: bool | None, rotations: Sequence[float] | None
+) -> None:
+    """Keeps results on another source, or from other views of the images, from being overwritten by these."""
     config = folder / "config.yaml"
     if not (folder / ROW_FILE).is_file() or not config.is_file():
         return
-    before = (read_configuration(config).get("data") or {}).get("source") or {}
+    found = read_configuration(config)
+    before = dict((found.get("data") or {}).get("source") or {})
+    wanted = dict(settings)
+    if flips is not None:
+        before["test_flips"], wanted["test_flips"] = found.get("test_flips"), flips
+    if rotations is not None:
+        before["test_rotations"] = [*(found.get("test_rotations") or ())]
+        wanted["test_rotations"] = [*rotations]
     different = "; ".join(
-        f"{key} was {before.get(key)} and is {settings.get(key)}"
-        for key in sorted(before.keys() | settings.keys())
-        if before.get(key) != settings.get(key)
+        f"{key} was {before.get(key)} and is {wanted.get(key)}"
+        for key in sorted(before.keys() | wanted.keys())
+        if before.get(key) != wanted.get(key)
     )
     if different:
         raise InputError(
-            f"{folder}: holds results on another data source ({different}), which would be overwritten; name another "
-            "folder with --output"
+            f"{folder}: holds other results ({different}), which would be overwritten; name another folder with "
+            "--output"
         )
 
 
@@ -102,8 +124,10 @@ def _evaluate_run(
     output: Path,
     name: str,
     settings: Mapping[str, Any] | None,
+    flips: bool | None,
+    rotations: Sequence[float] | None,
 ) -> RunRow:
-    run = load_run(folder)
+    run = load_run(folder, flips=flips, rotations=rotations)
     chosen, known = _chosen(source, records, run.manifest, images=images, seen=seen)
     output.mkdir(parents=True, exist_ok=True)
     (output / ROW_FILE).unlink(missing_ok=True)

@@ -35,6 +35,13 @@ class _Group(TyperGroup):
             raise typer.Exit(BAD_INPUT) from None
 
 
+def _degrees(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"--rotations: expected degrees, for example -10,10, got {text!r}") from None
+
+
 def _message(error: Exception) -> str:
     """As `run.py` says it: of a file that may not be read, or whose name is too long, Python knows the name."""
     if isinstance(error, OSError) and error.filename:
@@ -103,7 +110,8 @@ def report(
 
 @app.command(
     epilog="Examples:\n\n  fetal-lm evaluate outputs/original_study/SWEEP --data hc18 --root DIR --seen allow\n\n"
-    "  fetal-lm evaluate RUN --data folder --root DIR --images all --output elsewhere"
+    "  fetal-lm evaluate RUN --data folder --root DIR --images all --output elsewhere\n\n"
+    "  fetal-lm evaluate SWEEP --data hc18 --root DIR --no-flips --output one_look"
 )
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
@@ -124,6 +132,20 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for results.", show_default="RUN/evaluated_on_DATA")
     ] = None,
+    flips: Annotated[
+        bool | None,
+        typer.Option(
+            "--flips/--no-flips", help="Whether to look at mirror images too.", show_default="as the run was tested"
+        ),
+    ] = None,
+    rotations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEGREES",
+            help="Angles to turn images by besides, for example -10,10; empty for none.",
+            show_default="as the run was tested",
+        ),
+    ] = None,
 ) -> None:
     """Test a finished run's weights, or a sweep's, on other labels or other images, and compare them.
 
@@ -143,7 +165,10 @@ def evaluate(
     given = parsed_options(options or []) | ({"root": root} if root else {})
     output = output or run / f"evaluated_on_{data}"
     settings = source_settings(data, **given)
-    test(sweep, made(settings), images=images, seen=seen, output=output, settings=settings)
+    test(
+        sweep, made(settings), images=images, seen=seen, output=output, settings=settings, flips=flips,
+        rotations=None if rotations is None else _degrees(rotations),
+    )  # fmt: skip
     raise typer.Exit(report_sweep(output))
 
 
@@ -304,9 +329,10 @@ def dashboard(
 
 
 @app.command(
-    epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured --model outputs/RUN\n\n"
-    "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --model outputs/RUN --json"
-    "\n\n  fetal-lm predict scans --output measured --model model.onnx"
+    epilog="Examples:\n\n  fetal-lm predict scans --spacing 0.12 --output measured\n\n"
+    "  fetal-lm predict 'scans/**/*.png' more.dcm --spacing spacings.csv --output measured --json"
+    "\n\n  fetal-lm predict scans --output measured --model outputs/RUN\n\n"
+    "  fetal-lm predict scans --output measured --model model.onnx"
 )
 def predict(
     paths: Annotated[
@@ -318,8 +344,8 @@ def predict(
         typer.Option(
             metavar="MODEL",
             help="Folder of a finished run (`python run.py` makes one), a checkpoint in it, or a file that `fetal-lm "
-            "export` wrote; required.",
-            show_default=False,
+            "export` wrote.",
+            show_default="the released weights, trained on HC18",
         ),
     ] = None,
     engine: Annotated[
@@ -349,7 +375,7 @@ def predict(
         ),
     ] = False,
 ) -> None:
-    """Measure fetal heads in images: PNG, JPEG, BMP, TIFF, DICOM of one or many frames.
+    """Measure fetal heads in images: PNG, JPEG, BMP, TIFF, DICOM of one or many frames. For research only.
 
     Writes measurements.csv (landmarks in pixels of the image, BPD, OFD and circumference in mm, cephalic index,
     gestational age, confidences, a flag in words where a row is not to be trusted, an error where a file could not be

@@ -16,6 +16,7 @@ from fetal_lm.predict.frames import Frame, frames_of, may_hold_many
 from fetal_lm.predict.inputs import common_folder, image_files
 from fetal_lm.predict.overlay import OVERLAYS, write_overlay
 from fetal_lm.predict.predictor import Predictor
+from fetal_lm.predict.released import CARD_PATH
 from fetal_lm.predict.spacing import Spacings, read_spacings
 from fetal_lm.predict.table import JSON_NAME, Table, failed_row, measured_row, unwritable, write_json
 
@@ -111,6 +112,8 @@ def predict(
         except OSError as error:
             raise unwritable(output, error) from error
         _print_summary(console, counts, spacings, table.path)
+        if model is None:
+            _say(console, f"with the released weights, for research only; what to expect of them: {CARD_PATH}")
     return BROKEN if counts.broken else MEASURED
 
 
@@ -158,4 +161,8 @@ def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table:
     if counts.broken:
         lines.append(f"{counts.broken} files could not be read; the column `error` says why")
     for line in [*lines, f"wrote {table}"]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        _say(console, line)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

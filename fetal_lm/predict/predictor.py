@@ -24,16 +24,17 @@ class Predictor:
 
     Args:
         model: folder of a finished run (`python run.py` makes one and prints where), a checkpoint in it, or a file that
-            `fetal-lm export` wrote, for which torch is not imported.
+            `fetal-lm export` wrote, for which torch is not imported. Without it the weights that come with the package,
+            trained on HC18.
         engine: `torch` or `onnx`; without it, what the model is for.
 
     Raises:
-        InputError: no model is given, it holds no finished run or is damaged, or it is not for this engine.
+        InputError: the model holds no finished run or is damaged, or it is not for this engine.
 
     Example:
         from fetal_lm import Predictor
 
-        predictor = Predictor("outputs/single_hourglass/2026-01-31_12-00-00")
+        predictor = Predictor()
         head = predictor.measure(image, mm_per_px=0.12)  # uint8 or uint16, [H, W] or [H, W, 3 or 4]
         print(head.bpd_mm, head.ofd_mm, head.flags)
     """

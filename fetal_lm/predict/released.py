@@ -15,6 +15,7 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "released"
 
 EXPORTED: Final = "model.onnx"
 CARD: Final = "MODEL_CARD.md"
+CARD_PATH: Final = FOLDER / CARD
 
 
 def released(engine: str | None, folder: Path = FOLDER) -> Path:

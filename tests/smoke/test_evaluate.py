@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fetal_lm.choices import Images, Seen
 from fetal_lm.cli.app import app
+from fetal_lm.configuration import read_configuration
 from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.sources import source_of_run
 from fetal_lm.errors import InputError
@@ -119,6 +120,14 @@ def test_the_command_tests_and_compares(run, tmp_path):
     assert other.exit_code == 2
     assert "(seed was 0 and is 5), which would be overwritten" in other.output
     assert (tmp_path / "out" / "row.json").read_bytes() == results
+    views = CliRunner().invoke(app, [*command, "--no-flips"])
+    assert views.exit_code == 2
+    assert "(test_flips was True and is False)" in views.output
+    once = CliRunner().invoke(app, [*command, "--no-flips", "--rotations", "-5,5", "--output", str(tmp_path / "once")])
+    assert once.exit_code == 0, once.output
+    tested = read_configuration(tmp_path / "once" / "config.yaml")
+    assert (tested.test_flips, list(tested.test_rotations)) == (False, [-5.0, 5.0])
+    assert (tmp_path / "once" / "predictions.csv").read_bytes() != (tmp_path / "out" / "predictions.csv").read_bytes()
     refused = CliRunner().invoke(app, [*command, "--images", "all"])
     assert refused.exit_code == 2
     assert "--seen leave-out" in refused.output

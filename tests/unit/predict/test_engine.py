@@ -7,6 +7,7 @@ import pytest
 from fetal_lm.errors import InputError
 from fetal_lm.predict.engine import open_engine
 from fetal_lm.predict.exported import About, about_of
+from fetal_lm.predict.released import released
 
 ABOUT = About(
     hypothesis="H1",
@@ -68,10 +69,14 @@ def test_a_model_and_an_engine_that_do_not_fit_are_refused(tmp_path):
         (tmp_path, "onnx", f"fetal-lm export {tmp_path} --output model.onnx"),
         (tmp_path / "best.ckpt", "onnx", "got a run"),
         (tmp_path, "tensorrt", "expected one of torch, onnx, got 'tensorrt'"),
-        (None, "onnx", "a model is needed"),
     ):
         with pytest.raises(InputError, match=message):
             open_engine(model, engine)
+
+
+def test_a_package_without_weights_says_how_to_get_some(tmp_path):
+    with pytest.raises(InputError, match="a model is needed: train one"):
+        released(None, tmp_path)
 
 
 def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path, onnx):
