@@ -6,6 +6,7 @@ Heavy imports stay inside the commands, so that `--help` is immediate.
 from __future__ import annotations
 
 import os
+import shlex
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -204,6 +205,7 @@ def convert(
 
     Exit code: 0 if it was written; 2 if something is wrong with the source, the options or the output folder.
     """
+    from fetal_lm.data.adapters.folder import ARCHIVE
     from fetal_lm.data.convert import convert as write
     from fetal_lm.data.sources import parsed_options, source_by_name
 
@@ -216,6 +218,9 @@ def convert(
     if written.outside:
         typer.echo(f"{written.outside} of them have points outside the image, which are kept")
         keep = " data.source.outside=keep"
+    if found.archive != ARCHIVE:
+        # Else a run would take these heads for others than the source's.
+        keep += f" {shlex.quote(f'data.source.archive={found.archive}')}"
     typer.echo(f"Next: python run.py data=folder data.root={output}{keep}")
 
 

@@ -51,13 +51,13 @@ class Coco:
         csv: the JSON file, named as this option is in every source; by default `annotations.json` in `root`.
         keypoints: for each landmark of ours what the categories call it, where that differs.
         outside: what a labelled point outside its image is: an `error`, or something to `keep`.
+        archive: as of `folder.Folder`.
 
     Raises:
         InputError: `outside` is something else, or `keypoints` names a landmark that there is not.
     """
 
     name = "coco"
-    archive = "coco"
 
     def __init__(
         self,
@@ -66,7 +66,9 @@ class Coco:
         keypoints: Mapping[str, str] | None = None,
         *,
         outside: str = "error",
+        archive: str = "coco",
     ) -> None:
+        self.archive = archive
         self.root = Path(root).expanduser()
         self.csv = self.root / ANNOTATIONS if csv is None else Path(csv).expanduser()
         self.outside = outside_is(outside)

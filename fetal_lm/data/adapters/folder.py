@@ -24,6 +24,7 @@ from fetal_lm.data.rows import LabelRow
 
 LABEL_CSV: Final = "labels.csv"
 IMAGE, SPACING, EXAMINATION, PART = "image", "mm_per_px", "examination", "part"
+ARCHIVE: Final = "folder"
 COLUMNS: Final = (IMAGE, *COORDINATES, SPACING, EXAMINATION, PART)
 
 
@@ -37,23 +38,27 @@ class Folder(PointsCsv):
         root: the folder that holds `labels.csv`.
         csv: the labels; by default `labels.csv` in `root`. Images are relative to its folder.
         outside: what a labelled point outside its image is: an `error`, or something to `keep`.
+        archive: whose images these are. Examinations of one name are one head within an archive only: give each
+            hospital its own, and a copy of other data that data's.
 
     Raises:
         InputError: `outside` is something else.
     """
 
     name = "folder"
-    archive = "folder"
     image_column = IMAGE
     columns = COLUMNS
     optional = (SPACING, EXAMINATION, PART)
     spacing_column = SPACING
     part_column = PART
 
-    def __init__(self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error") -> None:
+    def __init__(
+        self, root: str | Path, csv: str | Path | None = None, *, outside: str = "error", archive: str = ARCHIVE
+    ) -> None:
         super().__init__(
             Path(root).expanduser() / LABEL_CSV if csv is None else Path(csv).expanduser(), outside=outside
         )
+        self.archive = archive
 
     def records(self) -> list[Record]:
         """Every labelled image in the CSV's order; warns of images whose examination is not given."""

@@ -44,7 +44,7 @@ class PointsCsv(ABC):
     """
 
     name: ClassVar[str]
-    archive: ClassVar[str]
+    archive: str
     image_column: ClassVar[str]
     required: ClassVar[tuple[str, ...]] = ()
     """Columns beside the image's and the coordinates' that the CSV must have."""

@@ -171,7 +171,7 @@ def test_a_conversion_exits_with_0_and_says_how_to_read_it(tmp_path: Path) -> No
     result = invoke_convert("phantom", "--set", "images=2", "--set", "seed=3", "--output", out)
     assert result.exit_code == 0, result.output
     assert f"{out / 'labels.csv'}: 2 images, 0 without a pixel spacing" in result.stdout
-    assert f"python run.py data=folder data.root={out}\n" in result.stdout
+    assert f"python run.py data=folder data.root={out} 'data.source.archive=phantom seed 3'\n" in result.stdout
     assert sorted(path.suffix for path in (out / "images").iterdir()) == [".png", ".png"]
     again = invoke_convert("folder", "--root", out, "--output", tmp_path / "again", "--copy-images")
     assert again.exit_code == 0, again.output

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from fetal_lm.data.adapters.folder import Folder
+from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.convert import convert
+from fetal_lm.data.manifest import Learnt
 from fetal_lm.data.sources import CONF, source_by_name
 from fetal_lm.errors import InputError
 
@@ -207,3 +209,13 @@ def test_an_unknown_source_or_option_lists_what_there_is(tmp_path):
         source_by_name("hc18")
     with pytest.raises(InputError, match="expected 'error' or 'keep'"):
         source_by_name("challenge", root=tmp_path, outside="clip")
+
+
+def test_a_copy_knows_whose_heads_they_are_if_it_is_told(tmp_path):
+    source = Phantom(seed=3, images=4)
+    convert(source, tmp_path)
+    known, other = (Folder(root=tmp_path, archive=archive) for archive in (source.archive, "folder"))
+    record, copy = source.records()[0], known.records()[0]
+    learnt = Learnt(source.archive, {record.image: record.examination}, {record.image: source.content_key(record)})
+    assert learnt.knows(copy, archive=known.archive, content=known.content_key(copy))
+    assert not learnt.knows(copy, archive=other.archive, content=other.content_key(copy))
