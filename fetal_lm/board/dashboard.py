@@ -185,4 +185,4 @@ def _read_sweep(sweep: str) -> tuple[str, str]:
     from fetal_lm.report.tables import markdown
 
     found = read_sweep(folder)
-    return name, markdown(compare(found), found.problems)
+    return name, markdown(compare(found), found.problems, found.search)

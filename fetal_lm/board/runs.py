@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from fetal_lm.atomic import write_text
 from fetal_lm.errors import InputError
+from fetal_lm.job import read_job
 from fetal_lm.lock import holder
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 
@@ -70,8 +71,16 @@ class LocalRun:
             return "sent"
         if holder(self.job):
             return "training"
-        ended = any((self.job / name).exists() for name in _ENDED)
+        ended = any((self.job / name).exists() for name in _ENDED) or _noted_end(self.job)
         return "waiting" if ended or now - self.record.stat().st_mtime > QUIET_S else "training"
+
+
+def _noted_end(job: Path) -> bool:
+    """Whether the job itself says that it ended: one that was pruned or interrupted leaves none of `_ENDED`."""
+    try:
+        return read_job(job).ended is not None
+    except InputError:
+        return False
 
 
 def local_runs(folder: Path) -> list[LocalRun]:

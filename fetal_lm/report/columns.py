@@ -28,6 +28,8 @@ class Column:
     text: Callable[[Row], str]
     interval: Callable[[Row], str]
     better: Literal["low", "high"] | None
+    ranked: Callable[[Row], str] | None = None
+    """What is printed of the figure that ranks, where the text holds others too."""
 
 
 def _error(header: str, figure: str) -> Column:
@@ -45,6 +47,8 @@ def _plain(header: str, figure: str, text: Callable[[Row], str], better: Literal
 
 
 def _seeds(row: Row) -> str:
+    if row["runs"] != row["seeds"] * row["folds"]:
+        return f"{row['runs']:.0f} of {row['seeds']:.0f} x {row['folds']:.0f} folds"
     return f"{row['seeds']:.0f}" + (f" x {row['folds']:.0f} folds" if row["folds"] > 1 else "")
 
 
@@ -54,7 +58,14 @@ COLUMNS: Final = (
     _error("Mean mm", "mean_mm"),
     _error("Median mm", "median_mm"),
     # Sorted and ranked by the first threshold that tells today's models apart.
-    _plain("SDR 1/2/3/4 mm, %", "sdr_2mm", lambda row: wording.success_rates(row, " / "), "high"),
+    Column(
+        "SDR 1/2/3/4 mm, %",
+        "sdr_2mm",
+        lambda row: wording.success_rates(row, " / "),
+        lambda _: "",
+        "high",
+        lambda row: f"{100 * row['sdr_2mm']:.0f}",
+    ),
     _error("BPD mm", "bpd_mae_mm"),
     _error("OFD mm", "ofd_mae_mm"),
     _error("HC mm", "hc_mae_mm"),
@@ -87,6 +98,6 @@ def best_rows(rows: list[dict[str, Any]], column: Column) -> set[int]:
     if not known:
         return set()
     best = (min if column.better == "low" else max)(known)[1]
-    texts = [column.text(row).split(" ± ")[0] for row in rows]
+    texts = [(column.ranked or column.text)(row).split(" ± ")[0] for row in rows]
     found = {number for number, text in enumerate(texts) if text == texts[best]}
     return found if len(found) < len(rows) else set()

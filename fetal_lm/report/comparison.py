@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,6 +76,8 @@ def compare(sweep: Sweep) -> Comparison:
 def _figures(entry: Entry, branch: str, images: pd.DataFrame) -> dict[str, Any]:
     """A row of the table; `images` are the seeds' average of the branch's measures."""
     tables = entry.tables(branch)
+    # Where a job is missing seeds have other images: their means are of different things, and so is what lies between.
+    alike = len({frozenset(table["image"]) for table in tables.values()}) == 1
     summaries = [summarise(table) for table in tables.values()]
     runs = figures_of_runs(entry, branch)
     rows = [run.row for run in entry.runs]
@@ -86,9 +89,14 @@ def _figures(entry: Entry, branch: str, images: pd.DataFrame) -> dict[str, Any]:
         "primary": branch == entry.primary_branch,
         "seeds": len(tables),
         "folds": len({row.fold for row in rows}),
+        "runs": len(rows),
+        "seeds_alike": alike,
     }
     for name in summaries[0]:
         mean, deviation = spread([summary[name] for summary in summaries])
+        if not alike:
+            mean = float(images[name].mean()) if name in images else mean
+            deviation = math.nan
         figures[name] = mean
         if name in SPREAD_FIGURES:
             figures[f"{name}_sd"] = deviation
@@ -99,6 +107,8 @@ def _figures(entry: Entry, branch: str, images: pd.DataFrame) -> dict[str, Any]:
         if name in INTERVAL_FIGURES:
             interval = interval_of_mean(images[name].to_numpy(), images["examination"].tolist())
             figures[f"{name}_low"], figures[f"{name}_high"] = interval
+    if not alike:
+        figures["images"] = float(len(images))
     naming_px = (images["raw_mean_px"] - images["mean_px"]).round(ROUNDED_TO)
     figures["naming_px"] = round(figures["raw_mean_px"] - figures["mean_px"], ROUNDED_TO) + 0.0
     figures["naming_px_low"], figures["naming_px_high"] = interval_of_mean(

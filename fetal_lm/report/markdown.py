@@ -21,9 +21,10 @@ def escape(text: str) -> str:
     r"""Text that means itself inside a Markdown table, as HTML or otherwise.
 
     Example:
-        >>> escape("a|b <i> *c*")
-        'a\\|b &lt;i&gt; \\*c\\*'
+        >>> escape("a|b <i> *c* __d__")
+        'a\\|b &lt;i&gt; \\*c\\* \\_\\_d\\_\\_'
     """
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\|*`\[\]$~])", r"\\\1", text)
+    # An underscore within a word emphasises nothing.
+    text = re.sub(r"([\\|*`\[\]$~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", text)
     return re.sub(r"\s*[\r\n]+\s*", " / ", text.strip())

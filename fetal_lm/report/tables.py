@@ -143,7 +143,8 @@ def _terminal_cells(row: Mapping[str, Any]) -> list[str]:
 def _test_set(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = {round(row["images"], 1) for row in rows}
     without_mm = max(row["images_without_mm"] for row in rows)
-    text = f"Test images: {' or '.join(f'{count:g}' for count in sorted(counts))} for each seed."
+    text = f"Test images: {' or '.join(f'{count:g}' for count in sorted(counts))}"
+    text += " for each seed." if all(row["seeds_alike"] for row in rows) else ", some of them not for each seed."
     if without_mm:
         text += f" {without_mm:g} of them have no pixel spacing and are not in the figures in mm."
     return text

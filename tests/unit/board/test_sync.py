@@ -30,6 +30,7 @@ from fetal_lm.board.names import name_of
 from fetal_lm.board.runs import QUIET_S, local_runs
 from fetal_lm.board.sync import SOME_FAILED, sync
 from fetal_lm.errors import InputError
+from fetal_lm.job import Pruned, sitting
 from fetal_lm.lock import locked
 from fetal_lm.report.columns import COLUMNS
 
@@ -146,6 +147,11 @@ def test_a_training_that_goes_on_is_left_alone(sweep: Path, monkeypatch: pytest.
     assert out.splitlines()[-1] == f"W&B runs of {sweep}: 0 sent, 1 left because their training goes on"
     assert run.state(now + QUIET_S + 60.0) == "waiting", "a killed job writes neither row.json nor error.txt"
     (sweep / "0" / "error.txt").write_text("it crashed")
+    assert run.state(now) == "waiting"
+    (sweep / "0" / "error.txt").unlink()
+    with sitting(sweep / "0", config_hash=""):
+        assert run.state(now) == "training"
+        raise Pruned("after epoch 2")
     assert run.state(now) == "waiting"
 
 

@@ -15,6 +15,7 @@ from fetal_lm.report.comparison import Comparison, compare
 from fetal_lm.report.fairness import digest_of_test_set
 from fetal_lm.report.predictions import prediction_table, write_predictions
 from fetal_lm.report.sweep import read_sweep
+from fetal_lm.report.tables import markdown
 
 from .conftest import HEAD, MakeRun
 
@@ -144,6 +145,21 @@ def test_other_labels_of_the_same_images_are_another_test_set(tmp_path: Path, ma
     write_predictions(table, folder / "predictions.csv")
     (warning,) = comparison_of(tmp_path / "s").warnings
     assert "different images or labels" in warning
+
+
+def test_where_a_job_is_missing_mean_and_interval_are_of_the_same_images(tmp_path: Path, make_run: MakeRun) -> None:
+    make_run(tmp_path / "s" / "0", (1.0, 1.0), images=["a", "b"], seed=0, fold=0, split_digest="zero")
+    make_run(tmp_path / "s" / "1", (20.0, 20.0), images=["c", "d"], seed=0, fold=1, split_digest="one")
+    make_run(tmp_path / "s" / "2", (1.0, 1.0), images=["a", "b"], seed=1, fold=0, split_digest="zero")
+    comparison = compare(read_sweep(tmp_path / "s"))
+    row = comparison.table.iloc[0]
+    # By seeds it would be (10.5 + 1) / 2, and what lies between the seeds would be the fold.
+    assert row["mean_px"] == pytest.approx(10.5 * SQUASH_X)
+    assert math.isnan(row["mean_px_sd"])
+    assert (row["images"], row["runs"]) == (4, 3)
+    text = markdown(comparison)
+    assert "| 3 of 2 x 2 folds |" in text
+    assert "Test images: 4, some of them not for each seed." in text
 
 
 def test_an_image_in_two_folds_counts_once_and_is_named(tmp_path: Path, make_run: MakeRun) -> None:

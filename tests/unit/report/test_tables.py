@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from fetal_lm.report import sections, wording
+from fetal_lm.report.columns import COLUMNS, best_rows
 from fetal_lm.report.comparison import compare
 from fetal_lm.report.markdown import escape
 from fetal_lm.report.sweep import Problem, read_sweep
@@ -127,6 +128,13 @@ def test_the_csv_of_pairs_holds_full_precision(three_models: Path, tmp_path: Pat
     read = pd.read_csv(tmp_path / "pairs.csv")
     pd.testing.assert_frame_equal(read, comparison.pairs.table, check_dtype=False, rtol=1e-14)
     assert len(read) == 4 * 5
+
+
+def test_success_rates_that_read_alike_are_both_the_best() -> None:
+    column = next(column for column in COLUMNS if column.figure == "sdr_2mm")
+    rates = [{f"sdr_{mm}mm": rate for mm, rate in enumerate(row, start=1)} for row in
+             ((0.5, 0.8001, 0.95, 0.99), (0.52, 0.7999, 0.95, 0.99), (0.9, 0.7, 0.95, 0.99))]  # fmt: skip
+    assert best_rows(rates, column) == {0, 1}
 
 
 def test_escaping_leaves_ordinary_names_alone() -> None:
