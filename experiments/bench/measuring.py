@@ -2,7 +2,8 @@
 
     python experiments/bench/measuring.py --images 10000        memory over as many images, by itself
 
-The weights are hardly trained, which changes no time. The images are phantom heads of HC18's size.
+By the released weights, and by a file of them that looks at an image once and at no mirror images (`fetal-lm export
+--no-flips`). The images are phantom heads of HC18's size.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.images import read_grey
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 from fetal_lm.predict.command import predict
+from fetal_lm.predict.released import EXPORTED, FOLDER
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+FILE: Final = FOLDER / EXPORTED
 SIZE_NET: Final = (256, 256)
 DRAWN: Final = 50
 FOLDER_IMAGES: Final = 100
@@ -46,15 +48,10 @@ def measuring() -> list[tuple[str, str]]:
     """Rows of the table; everything is made in a folder that is deleted again."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run, exported = _model(folder)
+        once = _looking_once(folder)
         drawn = _drawn(folder / "drawn")
         one, many = _linked(drawn, folder / "one", 1), _linked(drawn, folder / "many", FOLDER_IMAGES)
-        return [
-            *_one_image(run, exported, drawn[0]),
-            *_folder(run, exported, many),
-            *_start(run, exported, one),
-            *_memory(run, exported, many),
-        ]
+        return [*_one_image(once, drawn[0]), *_folder(once, many), *_start(one), *_memory(many)]
 
 
 def main(
@@ -63,15 +60,14 @@ def main(
     """Prints the peak memory of `fetal-lm predict` over a short and a long folder."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run, exported = _model(folder)
         drawn = _drawn(folder / "drawn")
-        for model in (run, exported):
+        for model in (FOLDER, FILE):
             for count in (FOLDER_IMAGES, images):
                 peak_mib = _peak_mib(_linked(drawn, folder / str(count), count), model)
                 typer.echo(f"{_engine(model)}, {count} images: {peak_mib:.0f} MiB")
 
 
-def _one_image(run: Path, exported: Path, image: Path) -> list[tuple[str, str]]:
+def _one_image(once: Path, image: Path) -> list[tuple[str, str]]:
     """From an array to millimetres, beside the study's network, which is only its forward pass."""
     array = read_grey(image)
     study = StackedHourglass(depth=4, channels=64, stride=1, in_channels=3).eval()
@@ -84,17 +80,17 @@ def _one_image(run: Path, exported: Path, image: Path) -> list[tuple[str, str]]:
         with torch.inference_mode():
             return study(frame)
 
-    torch_s, onnx_s, study_s = in_turn(
-        [(with_(Predictor(run)), 1), (with_(Predictor(exported)), 1), (study_forward, 1)], repeats=20
-    )
+    steps = [(with_(Predictor(model)), 1) for model in (FOLDER, FILE, once)]
+    torch_s, onnx_s, once_s, study_s = in_turn([*steps, (study_forward, 1)], repeats=20)
     return [
         ("Predictor, one image from array to millimetres, torch, ms", f"{1000 * torch_s:.1f}"),
         ("the same, onnxruntime, ms", f"{1000 * onnx_s:.1f}"),
+        ("the same, onnxruntime, looking once, ms", f"{1000 * once_s:.1f}"),
         ("the study's network, one forward pass (float32), ms", f"{1000 * study_s:.0f}"),
     ]
 
 
-def _folder(run: Path, exported: Path, images: Path) -> list[tuple[str, str]]:
+def _folder(once: Path, images: Path) -> list[tuple[str, str]]:
     """A folder of PNG files, read, measured and written, without the start."""
 
     def with_(model: Path, *, overlays: bool) -> Step:
@@ -107,40 +103,38 @@ def _folder(run: Path, exported: Path, images: Path) -> list[tuple[str, str]]:
 
         return step
 
-    kinds = [(model, overlays) for overlays in (False, True) for model in (run, exported)]
+    names = {FOLDER: "torch", FILE: "onnxruntime", once: "onnxruntime, looking once"}
+    kinds = [(model, overlays) for overlays in (False, True) for model in names]
     seconds = in_turn([(with_(model, overlays=overlays), FOLDER_IMAGES) for model, overlays in kinds], repeats=3)
     return [
         (
-            f"a folder of PNG, images per second, {'each drawn' if overlays else 'not drawn'}, {_engine(model)}",
+            f"a folder of PNG, images per second, {'each drawn' if overlays else 'not drawn'}, {names[model]}",
             f"{1 / image_s:.0f}",
         )
         for (model, overlays), image_s in zip(kinds, seconds, strict=True)
     ]
 
 
-def _start(run: Path, exported: Path, one: Path) -> list[tuple[str, str]]:
+def _start(one: Path) -> list[tuple[str, str]]:
     """The command as a user starts it, on one image, to its end."""
-    torch_s, onnx_s = in_turn([(lambda: _predict(one, run), 1), (lambda: _predict(one, exported), 1)], repeats=3)
+    torch_s, onnx_s = in_turn([(lambda: _predict(one, FOLDER), 1), (lambda: _predict(one, FILE), 1)], repeats=3)
     return [
         ("fetal-lm predict of one image, start to exit, torch, s", f"{torch_s:.1f}"),
         ("the same, onnxruntime, s", f"{onnx_s:.1f}"),
     ]
 
 
-def _memory(run: Path, exported: Path, images: Path) -> list[tuple[str, str]]:
+def _memory(images: Path) -> list[tuple[str, str]]:
     return [
         (f"peak memory over {FOLDER_IMAGES} images, {_engine(model)}, MiB", f"{_peak_mib(images, model):.0f}")
-        for model in (run, exported)
+        for model in (FOLDER, FILE)
     ]
 
 
-def _model(folder: Path) -> tuple[Path, Path]:
-    """A run of the default network, and its exported file."""
-    run, exported = folder / "run", folder / "model.onnx"
-    quiet = ["data.source.images=30", "trainer=smoke", "logger=csv", f"hydra.run.dir={run}", f"paths.cache={folder}"]
-    _run([sys.executable, str(ROOT / "run.py"), *quiet])
-    _run([*_fetal_lm(), "export", str(run), "--output", str(exported)])
-    return run, exported
+def _looking_once(folder: Path) -> Path:
+    path = folder / "once.onnx"
+    _run([*_fetal_lm(), "export", str(FOLDER), "--output", str(path), "--no-flips"])
+    return path
 
 
 def _drawn(folder: Path) -> list[Path]:
@@ -189,7 +183,7 @@ def _run(command: list[str]) -> str:
     Raises:
         CalledProcessError: it failed; what it complained of is shown.
     """
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         sys.stderr.write(ended.stderr)
     ended.check_returncode()

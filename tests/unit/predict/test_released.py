@@ -1,0 +1,74 @@
+"""The weights that come with the package are what their card says."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fetal_lm import Predictor
+from fetal_lm.data.adapters.hc18 import SPACING_CSV, Hc18, read_circumferences
+from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.predict.released import CARD, EXPORTED, FOLDER
+
+LARGEST_BYTES = 8_000_000
+DECIMALS = {
+    "HC, mean absolute error, mm": ("hc_mae_mm", 2),
+    "BPD, mean absolute error, mm": ("bpd_mae_mm", 2),
+    "OFD, mean absolute error, mm": ("ofd_mae_mm", 2),
+    "BPD, error / true length (`bpd_nme`)": ("bpd_nme", 4),
+    "OFD, error / true length (`ofd_nme`)": ("ofd_nme", 4),
+    "landmarks, median error, mm": ("median_mm", 2),
+    "images with no landmark off by more than 0.1 OFD, share": ("found", 4),
+}
+
+
+@pytest.fixture(scope="module")
+def row():
+    return json.loads((FOLDER / "row.json").read_text())
+
+
+def test_the_cards_figures_are_the_rows(row):
+    card = (FOLDER / CARD).read_text()
+    figures = row["metrics"][next(iter(row["metrics"]))]
+    for label, (name, decimals) in DECIMALS.items():
+        line = re.search(rf"^\| {re.escape(label)} \| (\S+) \[", card, re.MULTILINE)
+        assert line, label
+        assert line[1] == f"{figures[name]:.{decimals}f}", label
+    assert f"{figures['images']:.0f} images" in card
+    assert f"{row['parameters']:,} parameters" in card
+    assert row["code_version"] in card
+
+
+def test_they_are_small_and_say_nothing_of_the_machine_that_made_them():
+    weights = [path for path in FOLDER.iterdir() if path.suffix in (".safetensors", ".onnx")]
+    assert sorted(path.name for path in weights) == [EXPORTED, "weights.safetensors"]
+    assert sum(path.stat().st_size for path in weights) <= LARGEST_BYTES
+    for path in FOLDER.iterdir():
+        content = path.read_bytes()
+        for place in (b"/work/", b"/tmp/", b"/home/", b"site-packages"):
+            assert place not in content, path
+
+
+def test_both_files_find_the_same_head():
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    source = Phantom(seed=0, images=4)
+    by_torch, by_file = Predictor(engine="torch"), Predictor(engine="onnx")
+    for record in source.records():
+        image = source.read(record)
+        points = [predictor.measure(image).points_orig for predictor in (by_torch, by_file)]
+        assert points[0] == pytest.approx(points[1], abs=0.05, nan_ok=True)
+
+
+def test_real_heads_are_measured(hc18_root):
+    # The weights were trained on them: no test of how good they are, but of the way from a file to millimetres.
+    source, predictor = Hc18(root=hc18_root), Predictor()
+    truths_mm = read_circumferences(hc18_root / SPACING_CSV)
+    off_mm, flagged = [], 0
+    for record in source.records()[::50]:
+        head = predictor.measure(source.read(record), mm_per_px=record.mm_per_px)
+        off_mm.append(abs(head.hc_mm - truths_mm[record.image]))
+        flagged += not head.trusted
+    assert np.mean(off_mm) < 3.0
+    assert np.max(off_mm) < 15.0
+    assert flagged <= 2
