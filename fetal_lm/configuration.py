@@ -109,7 +109,7 @@ def write_with_source(cfg: DictConfig, path: Path, *, name: str, settings: Mappi
         name: of the other source.
         settings: what stands under `data.source` for it.
     """
-    changed = OmegaConf.merge(cfg, {"data": {"name": name}})
+    changed = OmegaConf.merge(cfg, {"data": {"name": name, "judge": None}})
     OmegaConf.update(changed, "data.source", dict(settings), merge=False)
     write_text(path, OmegaConf.to_yaml(changed))
 

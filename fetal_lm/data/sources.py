@@ -57,7 +57,7 @@ def source_settings(name: str, **options: Any) -> dict[str, Any]:
 
 
 def source_of_run(path: Path) -> Source:
-    """Makes the source that a run's `config.yaml` describes, to read the run's images again.
+    """Makes the source that a run's `config.yaml` describes, the judge's if it had one, to read its test images again.
 
     Args:
         path: of the file.
@@ -68,7 +68,8 @@ def source_of_run(path: Path) -> Source:
     """
     cfg = read_configuration(path)
     try:
-        arguments = OmegaConf.to_container(cfg.data.source, resolve=True, throw_on_missing=True)
+        source = cfg.data.get("judge") or cfg.data.source
+        arguments = OmegaConf.to_container(source, resolve=True, throw_on_missing=True)
     except (OmegaConfBaseException, AttributeError, ValueError) as error:
         raise InputError(f"{path}: expected a data source under data.source, got {error}") from error
     target = arguments.get("_target_") if isinstance(arguments, dict) else None
