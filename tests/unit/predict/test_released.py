@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fetal_lm.data.adapters.hc18 import SPACING_CSV, Hc18, read_circumferences
 from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.predict.released import CARD, EXPORTED, FOLDER
 
+ROOT = Path(__file__).parents[3]
 LARGEST_BYTES = 8_000_000
 DECIMALS = {
     "HC, mean absolute error, mm": ("hc_mae_mm", 2),
@@ -38,6 +40,17 @@ def test_the_cards_figures_are_the_rows(row):
     assert f"{figures['images']:.0f} images" in card
     assert f"{row['parameters']:,} parameters" in card
     assert row["code_version"] in card
+
+
+def test_the_readme_repeats_them(row):
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    figures = row["metrics"]["outline"]
+    for name, text in (
+        ("bpd_mae_mm", "BPD is {} mm off on average ["),
+        ("ofd_mae_mm", "OFD {} ["),
+        ("hc_mae_mm", "HC {} ["),
+    ):
+        assert text.format(f"{figures[name]:.2f}") in readme
 
 
 def test_they_are_small_and_say_nothing_of_the_machine_that_made_them():
