@@ -36,8 +36,14 @@ def source_settings(name: str, **options: Any) -> dict[str, Any]:
         options: what differs from it: `root` and the options below `source`.
 
     Raises:
-        InputError: there is no such source or option, or `root` is missing.
+        InputError: there is no such source or option, `root` is missing, or the package was installed without the
+            repository's configurations.
     """
+    if not CONF.is_dir():
+        raise InputError(
+            f"source {name}: the configurations are not installed with the package, only `fetal-lm predict`, `export`, "
+            "`package` and `report` work without them; install it from a clone with `pip install -e .`"
+        )
     path = CONF / f"{name}.yaml"
     known = sorted(file.stem for file in CONF.glob("*.yaml"))
     if name not in known:
