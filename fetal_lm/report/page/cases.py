@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -54,7 +55,8 @@ class Cases:
 def cases_of(entries: Sequence[Entry], series: Sequence[Series], most: int = MOST_PREDICTIONS) -> Cases:
     """Gathers the predictions of a comparison.
 
-    Where there are more than `most`, whole runs are left out: the first seeds and folds of every model stay.
+    Where there are more than `most`, whole runs are left out, the last seeds and folds of all models alike, so that
+    what is compared is of the same ones. Of the first ones too, where that many models have one.
 
     Args:
         entries: of a `Comparison`, at least one.
@@ -70,8 +72,12 @@ def cases_of(entries: Sequence[Entry], series: Sequence[Series], most: int = MOS
     left_out: list[str] = []
     frames: list[pd.DataFrame] = []
     total = 0
-    for _, entry, run in ranked:
-        if kept and total + len(run.predictions) > most:
+    sizes = Counter[int]()
+    for rank, _, run in ranked:
+        sizes[rank] += len(run.predictions)
+    fitting = {rank for rank in sizes if sum(sizes[lower] for lower in range(rank + 1)) <= most}
+    for rank, entry, run in ranked:
+        if rank not in fitting and (rank > 0 or (kept and total + len(run.predictions) > most)):
             left_out.append(run.name)
             continue
         total += len(run.predictions)

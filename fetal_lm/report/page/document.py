@@ -69,8 +69,8 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
         if cases.left_out:
             notices.append(
                 f"{len(cases.left_out)} of {len(cases.left_out) + len(cases.runs)} runs are in the table and the "
-                f"learning curves, but not in the plots of points and the gallery, which they would make slow: "
-                f"{some(cases.left_out, NAMED_AT_MOST)}."
+                "learning curves, but not in the other plots, the agreement and the gallery, which they would make "
+                f"slow: {some(cases.left_out, NAMED_AT_MOST)}."
             )
     return environment.get_template("page.html.j2").render(
         name=sweep.folder.resolve().name,
