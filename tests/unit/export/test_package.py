@@ -23,6 +23,7 @@ def test_names_that_lead_out_of_their_folder_are_refused(tmp_path, monkeypatch, 
         parts={"train": {"b.png": "C:1"}, "val": {}, "test": {named("image"): named("examination")}},
         archive="folder",
         contents={named("content"): "1"},
+        labels={},
         before=(Learnt("folder", {named("before"): "d"}, {}),),
     )
     monkeypatch.setattr(packaging, "load_run", lambda _: SimpleNamespace(manifest=manifest))

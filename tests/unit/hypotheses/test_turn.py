@@ -163,7 +163,7 @@ def test_an_exported_file_refuses_rotations(make, monkeypatch, tmp_path):
         model = make(f"test_rotations={list(ROTATIONS)}")
 
     monkeypatch.setattr("fetal_lm.export.command.check_installed", lambda: None)
-    monkeypatch.setattr("fetal_lm.export.command.load_run", lambda _: Run)
+    monkeypatch.setattr("fetal_lm.export.command.load_run", lambda _, **__: Run)
     with pytest.raises(InputError, match=r"turned by -10, 7\.5 degrees .* measure with the run's folder"):
         export(tmp_path, tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
