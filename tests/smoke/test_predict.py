@@ -111,7 +111,7 @@ def test_without_a_spacing_there_are_no_millimetres_and_it_is_said_once(trained,
 
 
 def test_what_is_no_model_is_said(scans, tmp_path):
-    missing = predict(scans, "--output", tmp_path / "out")
+    missing = predict(scans, "--output", tmp_path / "out", "--model", tmp_path / "absent")
     assert missing.exit_code == 2
     assert "python run.py" in missing.output
     wrong = predict(scans, "--output", tmp_path / "out", "--model", scans)
