@@ -20,6 +20,12 @@ from fetal_lm.errors import InputError
 
 BAD_INPUT = 2
 
+SourceRoot = Annotated[Path | None, typer.Option(help="The source's folder; a phantom has none.", show_default=False)]
+SourceOptions = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
+]
+
 
 class _Group(TyperGroup):
     """Turns what a user can mend into its message and an exit code, for every command."""
@@ -34,13 +40,6 @@ class _Group(TyperGroup):
                 raise
             typer.echo(f"fetal-lm: {_message(error)}", err=True)
             raise typer.Exit(BAD_INPUT) from None
-
-
-def _degrees(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise InputError(f"--rotations: expected degrees, for example -10,10, got {text!r}") from None
 
 
 def _message(error: Exception) -> str:
@@ -117,13 +116,8 @@ def report(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a sweep, or of a single run.", show_default=False)],
     data: Annotated[str, typer.Option(help="What to test on: a name in conf/data.", show_default=False)],
-    root: Annotated[
-        Path | None, typer.Option(help="The source's folder; a phantom has none.", show_default=False)
-    ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
-    ] = None,
+    root: SourceRoot = None,
+    options: SourceOptions = None,
     images: Annotated[
         Images, typer.Option(help="The run's own test images, looked up by name, or all of the source.")
     ] = Images.test,
@@ -183,19 +177,14 @@ def convert(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for labels.csv and images.", show_default=False)
     ],
-    root: Annotated[
-        Path | None, typer.Option(help="The source's folder; a phantom has none.", show_default=False)
-    ] = None,
+    root: SourceRoot = None,
     labels: Annotated[
         Path | None, typer.Option("--csv", help="The source's labels (of coco the JSON).", show_default="its own name")
     ] = None,
     keypoints: Annotated[
         str, typer.Option(help="What coco calls a landmark, as ofd_1=NAME,ofd_2=NAME,...", show_default="as we do")
     ] = "",
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
-    ] = None,
+    options: SourceOptions = None,
     copy_images: Annotated[
         bool, typer.Option("--copy-images", help="Copy the images; else the CSV refers to where they are.")
     ] = False,
@@ -224,6 +213,13 @@ def convert(
     typer.echo(f"Next: python run.py data=folder data.root={output}{keep}")
 
 
+def _degrees(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise InputError(f"--rotations: expected degrees, for example -10,10, got {text!r}") from None
+
+
 def _pairs(text: str) -> dict[str, str]:
     """`ofd_1=front,ofd_2=back` as a mapping."""
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
@@ -246,10 +242,7 @@ def audit(
         Path | None,
         typer.Option("--csv", help="The labels, if the source takes a CSV.", show_default="the source's usual one"),
     ] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="KEY=VALUE for data.source.KEY of run.py; may be repeated.", show_default=False),
-    ] = None,
+    options: SourceOptions = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Write cleaned.csv too: names put right, suspect rows left out.")
     ] = False,
