@@ -5,20 +5,17 @@ Heavy imports stay inside the commands, so that `--help` is immediate.
 
 from __future__ import annotations
 
-import os
 import shlex
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from fetal_lm.choices import EngineName, Images, Seen
 from fetal_lm.cli import handing_on
+from fetal_lm.cli.group import Group
 from fetal_lm.errors import InputError
-
-BAD_INPUT = 2
 
 SourceRoot = Annotated[Path | None, typer.Option(help="The source's folder; a phantom has none.", show_default=False)]
 SourceOptions = Annotated[
@@ -27,30 +24,8 @@ SourceOptions = Annotated[
 ]
 
 
-class _Group(TyperGroup):
-    """Turns what a user can mend into its message and an exit code, for every command."""
-
-    # Typer brings its own copy of click in some versions; Any fits both.
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (InputError, OSError) as error:
-            # Hydra's own switch, so that the project has one. Whoever stops reading (`| head`) needs no message.
-            if os.environ.get("HYDRA_FULL_ERROR") == "1" or isinstance(error, BrokenPipeError):
-                raise
-            typer.echo(f"fetal-lm: {_message(error)}", err=True)
-            raise typer.Exit(BAD_INPUT) from None
-
-
-def _message(error: Exception) -> str:
-    """As `run.py` says it: of a file that may not be read, or whose name is too long, Python knows the name."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror or error}"
-    return str(error)
-
-
 app = typer.Typer(
-    cls=_Group,
+    cls=Group,
     help="Fetal head landmarks: work with finished experiments. Experiments themselves are started with run.py.",
     epilog="Set HYDRA_FULL_ERROR=1 to see the traceback of an error.",
     no_args_is_help=True,
