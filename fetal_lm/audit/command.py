@@ -25,6 +25,7 @@ from fetal_lm.audit.models import CrossFitted, read_cross_fitted
 from fetal_lm.audit.neighbours import Neighbours
 from fetal_lm.audit.reading import content_digest, image_of
 from fetal_lm.audit.sheet import contact_sheet
+from fetal_lm.console import say
 from fetal_lm.data.images import is_there
 from fetal_lm.data.rows import Auditable, Countable, Rewritable
 from fetal_lm.errors import InputError
@@ -115,9 +116,9 @@ def audit_source(
         _print_models(console, predictions)
     if copy is not None:
         for what, count in copy.counts.items():
-            _print(console, f"{cleaning.FILE_NAME}: {count} {what}")
+            say(console, f"{cleaning.FILE_NAME}: {count} {what}")
     for name in sorted(written):
-        _print(console, f"wrote {output / name}")
+        say(console, f"wrote {output / name}")
     grave = sum(count for check, count in counts.items() if CHECKS[check].severity is not Severity.NOTE)
     return FOUND if grave else CLEAN
 
@@ -184,19 +185,14 @@ def _print_summary(console: Console, rows: int, counts: Counter[str]) -> None:
     if counts:
         wide.print(table)
     else:
-        _print(console, f"{rows} rows audited, nothing found")
+        say(console, f"{rows} rows audited, nothing found")
 
 
 def _print_models(console: Console, predictions: CrossFitted) -> None:
-    _print(console, f"models: {len(predictions.runs)} runs spoke about {predictions.rows} rows")
+    say(console, f"models: {len(predictions.runs)} runs spoke about {predictions.rows} rows")
     if predictions.refused:
-        _print(console, f"models: {predictions.refused} predictions not used, their run had seen the examination")
+        say(console, f"models: {predictions.refused} predictions not used, their run had seen the examination")
     if predictions.undecoded:
-        _print(console, f"models: {predictions.undecoded} predictions not used, a landmark is undecoded")
+        say(console, f"models: {predictions.undecoded} predictions not used, a landmark is undecoded")
     for problem in predictions.problems:
-        _print(console, f"models: left out {problem}", style="bold yellow")
-
-
-def _print(console: Console, text: str, style: str | None = None) -> None:
-    # Names and paths are printed as they are: no markup, and no line break inside a path that is to be copied.
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"models: left out {problem}", style="bold yellow")

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fetal_lm.board.login import require_login
 from fetal_lm.board.runs import LocalRun, local_runs, mark_sent, mark_unsent
+from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.lock import locked
 
@@ -56,12 +57,12 @@ def sync(folder: Path, *, timeout_s: float, console: Console | None = None) -> i
             for run in progress.track(waiting):
                 reason = _send_alone(run, timeout_s)
                 failed += reason is not None
-                _print(console, f"{run.folder}: {'sent' if reason is None else f'NOT SENT: {reason}'}")
+                say(console, f"{run.folder}: {'sent' if reason is None else f'NOT SENT: {reason}'}")
     before, training = (sum(state == kind for state in states.values()) for kind in ("sent", "training"))
     parts = [f"{len(waiting) - failed} sent", f"{failed} failed"] if failed else [f"{len(waiting)} sent"]
     parts += [f"{before} had been sent before"] if before else []
     parts += [f"{training} left because their training goes on"] if training else []
-    _print(console, f"W&B runs of {folder}: {', '.join(parts)}")
+    say(console, f"W&B runs of {folder}: {', '.join(parts)}")
     return SOME_FAILED if failed else ALL_SENT
 
 
@@ -131,7 +132,3 @@ def _logged_errors(folder: Path) -> list[str]:
             if entry.get("level") == "ERROR" and message.startswith(_SENDERS):
                 errors.setdefault(message)
     return list(errors)
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

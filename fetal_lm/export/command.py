@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fetal_lm import __version__
 from fetal_lm.atomic import atomic_path
+from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.export.onnx_file import check_installed, onnx_bytes
 from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, Parity, parity
@@ -49,11 +50,11 @@ def export(
     _check_output(output, force=force)
     run = load_run(model.expanduser(), flips=flips)
     _check_views(run.model, model)
-    _say(console, f"exporting {run.model.label} {run.row.model} of {model}")
+    say(console, f"exporting {run.model.label} {run.row.model} of {model}")
     content = onnx_bytes(run.model, run.cfg.data.fit, _about(run))
     found = parity(run, OnnxEngine(content, path=output), images=CHECKED_IMAGES)
     if not found.good:
-        _say(
+        say(
             console,
             f"{output}: NOT written: on {found.images} images its points are up to {found.points_px:.3g} px from "
             f"torch's (allowed {TOLERANCE_PX} of the network's frame), its confidences {found.confidence:.3g} (allowed "
@@ -121,18 +122,14 @@ def _unwritable(output: Path, error: OSError) -> InputError:
 
 def _print_summary(console: Console, output: Path, size: int, run: TrainedRun, found: Parity) -> None:
     if run.bfloat16:
-        _say(
+        say(
             console,
             "torch computes this run in bfloat16, the file in float32: points are up to "
             f"{found.bfloat16_px:.2f} px of the network's frame apart",
         )
-    _say(
+    say(
         console,
         f"wrote {output}: {size / 1e6:.1f} MB; within {found.points_px:.2g} px of torch in the same arithmetic, "
         f"confidences within {found.confidence:.1g} ({found.images} images)",
     )
-    _say(console, f"Next: fetal-lm predict IMAGES --model {output} --output DIR")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, f"Next: fetal-lm predict IMAGES --model {output} --output DIR")

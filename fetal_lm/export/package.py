@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fetal_lm import checkpoints
 from fetal_lm.configuration import names_a_place, write_portable
+from fetal_lm.console import say
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest
 from fetal_lm.errors import InputError
@@ -63,7 +64,7 @@ def package(model: Path, output: Path, *, console: Console | None = None) -> Non
         f"wrote {output}: {size / 1e6:.1f} MB, {run.model.label} {run.row.model}",
         f"Next: fetal-lm predict IMAGES --model {output} --output DIR",
     ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _check_names(folder: Path, manifest: Manifest) -> None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from tqdm import tqdm
 
+from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration
 from fetal_lm.predict.frames import Frame, frames_of, may_hold_many
@@ -113,7 +114,7 @@ def predict(
             raise unwritable(output, error) from error
         _print_summary(console, counts, spacings, table.path)
         if model is None:
-            _say(console, f"with the released weights, for research only; what to expect of them: {CARD_PATH}")
+            say(console, f"with the released weights, for research only; what to expect of them: {CARD_PATH}")
     return BROKEN if counts.broken else MEASURED
 
 
@@ -161,8 +162,4 @@ def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table:
     if counts.broken:
         lines.append(f"{counts.broken} files could not be read; the column `error` says why")
     for line in [*lines, f"wrote {table}"]:
-        _say(console, line)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)

@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
+from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.report import latex, pictures, sections, tables, trials
 from fetal_lm.report.comparison import Comparison, compare
@@ -65,9 +66,9 @@ def report_sweep(
             "another folder with --output, another file with --html"
         ) from error
     for path in written:
-        _print(console, f"wrote {path}")
+        say(console, f"wrote {path}")
     for problem in sweep.problems:
-        _print(console, _problem_text(problem), style="bold red")
+        say(console, _problem_text(problem), style="bold red")
     return INCOMPLETE if sweep.problems else COMPLETE
 
 
@@ -75,15 +76,15 @@ def _print_comparison(console: Console, comparison: Comparison, sweep: Sweep) ->
     if sweep.search is not None:
         _wide(console).print(trials.terminal_table(sweep.search))
         for sentence in trials.sentences(sweep.search):
-            _print(console, sentence)
+            say(console, sentence)
     for warning in comparison.warnings:
-        _print(console, f"NOT A FAIR COMPARISON: {warning}", style="bold yellow")
+        say(console, f"NOT A FAIR COMPARISON: {warning}", style="bold yellow")
     if not comparison.entries:
-        _print(console, f"No run of {sweep.folder} finished.", style="bold red")
+        say(console, f"No run of {sweep.folder} finished.", style="bold red")
         return
     _wide(console).print(tables.terminal_table(comparison))
     for sentence in sections.pair_sentences(comparison.pairs):
-        _print(console, sentence)
+        say(console, sentence)
 
 
 def _wide(console: Console) -> Console:
@@ -120,8 +121,3 @@ def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
 def _problem_text(problem: Problem) -> str:
     what = "MISSING" if problem.fatal else "DAMAGED"
     return f"{what}: {problem.name} ({problem.folder}): {problem.reason}"
-
-
-def _print(console: Console, text: str, style: str | None = None) -> None:
-    # Names and paths are printed as they are: no markup, and no line break inside a path that is to be copied.
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "fetal_lm"
 FLOORS = (
     {
         "errors",
+        "console",
         "lock",
         "orphan",
         "threads",
