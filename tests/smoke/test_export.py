@@ -83,17 +83,6 @@ def test_the_file_does_not_tell_where_it_was_made(exported):
         assert place.encode() not in content
 
 
-@pytest.mark.slow
-def test_a_head_read_off_its_outline_is_exported_too(experiment, tmp_path):
-    run, path = tmp_path / "run", tmp_path / "outline.onnx"
-    done = experiment(*TINY, "model=outline_hourglass", "data.fit=letterbox", "logger=csv", f"hydra.run.dir={run}")
-    assert done.code == 0, done.err
-    # The command compares the file with torch, and writes nothing where they differ.
-    finished = fetal_lm("export", run, "--output", path)
-    assert finished.returncode == 0, finished.stderr + finished.stdout
-    assert path.is_file()
-
-
 def test_other_weights_are_told_apart_and_not_written(trained, exported, tmp_path, monkeypatch):
     run = tmp_path / "run"
     shutil.copytree(trained, run)
