@@ -23,7 +23,7 @@ FLOORS = (
         "provenance",
         "checkpoints",
     },
-    {"codecs", "networks", "losses", "metrics"},
+    {"codecs", "networks", "losses", "metrics", "muon"},
     {
         "data",
         "hypotheses",
@@ -62,6 +62,7 @@ ALLOWED = {
         "networks",
         "losses",
         "metrics",
+        "muon",
         "data",
         "hypotheses",
         "measure",
