@@ -31,6 +31,10 @@ SAMPLES: Final = 49
 EDGE: Final = 0.5
 """A pixel belongs to the head from here on."""
 
+LEANING: Final = 16.0
+"""Of an ellipse whose axes differ by a share f of the longer one, the direction is corrected by 1 / (1 + LEANING f) of
+what the guide says. Chosen on validation images (`experiments/LOG.md`); a usual head has f = 0.2."""
+
 
 class Ellipse(NamedTuple):
     """`centre` + `axes` (cos t, sin t), in pixels of a map."""
@@ -132,9 +136,11 @@ def residual(inside: Float[Tensor, "*n h w"], ellipse: Ellipse, window: float) -
 def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic: bool) -> Float[Tensor, "*n 4 2"]:
     """The ends of two conjugate diameters, named as the landmarks of a guide name those that are nearest.
 
-    In an isotropic frame these are the ellipse's axes: the only conjugate diameters at right angles. In a squashed one
-    they are those nearest to the guide's, which is a least-squares rotation where the ellipse is a circle. Either
-    diameter of the guide may be NaN; where both are, so is the result.
+    In a squashed frame they are those nearest to the guide's, which is a least-squares rotation where the ellipse is a
+    circle. In an isotropic one a right angle says more: the lengths are those of the ellipse's axes, the only conjugate
+    diameters at right angles, and the direction lies between the axes' and the guide's. The rounder a head, the less
+    its edge tells of the direction, and the more the guide counts (`LEANING`). Either diameter of the guide may be NaN;
+    where both are, so is the result.
 
     Args:
         ellipse: in pixels of a map.
@@ -149,22 +155,40 @@ def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic:
                 [8.0000, 4.0000],
                 [4.9000, 2.0000],
                 [5.1000, 6.0000]])
-        >>> landmarks_on(ellipse, guide, isotropic=True).tolist()
-        [[2.0, 4.0], [8.0, 4.0], [5.0, 2.0], [5.0, 6.0]]
+        >>> guide = torch.tensor([[1.0, 2.0], [9.0, 6.0], [6.5, 1.0], [3.5, 7.0]])
+        >>> landmarks_on(ellipse, guide, isotropic=True).round(decimals=1)
+        tensor([[2.0000, 3.8000],
+                [8.0000, 4.2000],
+                [5.1000, 2.0000],
+                [4.9000, 6.0000]])
     """
     (a, b), (c, d) = (ellipse.axes[..., row, :].unbind(-1) for row in (0, 1))
     adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
+    guides = spanned(guide)
     # Up to the determinant, which does not turn: half of the guide's diameters where the ellipse is a circle.
-    ofd, bpd = _product(adjugate, spanned(guide)).unbind(-1)
-    missing = guide.isnan().any(-1).unflatten(-1, (2, 2)).any(-1)
+    ofd, bpd = _product(adjugate, guides).unbind(-1)
     handed = (ofd[..., 0] * bpd[..., 1] - ofd[..., 1] * bpd[..., 0]).unsqueeze(-1)
     handed = torch.where(handed < 0, -1.0, 1.0)
-    along = ofd.masked_fill(missing[..., :1], 0.0) - handed * _quarter(bpd.masked_fill(missing[..., 1:], 0.0))
+    along = ofd - handed * _quarter(bpd)
     along = along / torch.linalg.vector_norm(along, dim=-1, keepdim=True)
     if isotropic:
         along = _nearest_axis(ellipse, along)
-    ends = torch.stack([-along, along, -handed * _quarter(along), handed * _quarter(along)], dim=-2)
-    return ellipse.centre.unsqueeze(-2) + _product(ends, ellipse.axes.transpose(-1, -2))
+    halves = _product(ellipse.axes, torch.stack([along, handed * _quarter(along)], dim=-1))
+    if isotropic:
+        halves = _leaning(halves, guides)
+    ofd, bpd = halves.unbind(-1)
+    return ellipse.centre.unsqueeze(-2) + torch.stack([-ofd, ofd, -bpd, bpd], dim=-2)
+
+
+def _leaning(halves: Float[Tensor, "*n 2 2"], guides: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
+    """Half axes (columns) turned by a share of the least-squares rotation that takes them to the guide's."""
+    cosine = (halves * guides).sum((-2, -1))
+    sine = (halves[..., 0, :] * guides[..., 1, :] - halves[..., 1, :] * guides[..., 0, :]).sum(-1)
+    lengths = torch.linalg.vector_norm(halves, dim=-2)
+    flattened = 1 - lengths.amin(-1) / lengths.amax(-1)
+    turn = torch.atan2(sine, cosine) / (1 + LEANING * flattened)
+    rotation = torch.stack([turn.cos(), -turn.sin(), turn.sin(), turn.cos()], dim=-1).unflatten(-1, (2, 2))
+    return _product(rotation, halves)
 
 
 def _nearest_axis(ellipse: Ellipse, along: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:

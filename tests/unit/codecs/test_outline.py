@@ -97,17 +97,38 @@ def test_one_diameter_is_guide_enough_and_none_is_not():
         assert outline.landmarks_on(ellipse, nothing, isotropic=isotropic).isnan().all()
 
 
-def test_where_a_right_angle_is_one_the_ends_are_those_of_the_axes():
+def test_where_a_right_angle_is_one_lengths_are_the_axes_and_the_direction_leans_to_the_guide():
     generator = torch.Generator().manual_seed(1)
     truth = heads(32)
     truth = landmarks.canonical_order((truth - truth.mean(1, keepdim=True)) / torch.tensor([1.25, 0.9]) + 100.0)
     ellipse = outline.through(truth)
     turned = torch.tensor([[math.cos(0.4), -math.sin(0.4)], [math.sin(0.4), math.cos(0.4)]])
     same = outline.Ellipse(ellipse.centre, ellipse.axes @ turned)
-    guide = truth + 4 * torch.randn(truth.shape, generator=generator)
-    for order in (landmarks.HALF_TURN, landmarks.HORIZONTAL_FLIP, (2, 3, 0, 1)):
-        found = outline.landmarks_on(same, guide[:, list(order)], isotropic=True)
-        assert (found - truth[:, list(order)]).abs().max() <= 1e-3
+    ofd, bpd = (torch.linalg.vector_norm(truth[:, end] - truth[:, end - 1], dim=-1) for end in (1, 3))
+    share = 1 / (1 + outline.LEANING * (1 - bpd / ofd))
+    for off in (0.3, -0.2, 0.0):
+        guide = about_its_middle(truth, off * torch.ones(32)) + torch.randn(32, 1, 2, generator=generator)
+        expected = about_its_middle(truth, off * share)
+        for order in (landmarks.HALF_TURN, landmarks.HORIZONTAL_FLIP, (2, 3, 0, 1)):
+            found = outline.landmarks_on(same, guide[:, list(order)], isotropic=True)
+            assert (found - expected[:, list(order)]).abs().max() <= 1e-3
+        # One diameter says as much, but which end of the other is which.
+        found = outline.landmarks_on(same, guide.index_fill(1, torch.tensor([2]), torch.nan), isotropic=True)
+        assert (found - expected)[:, :2].abs().max() <= 1e-3
+
+
+def test_the_direction_of_a_round_head_is_the_guides():
+    ellipse = outline.Ellipse(torch.tensor([50.0, 40.0]), 20 * torch.eye(2))
+    guide = about_its_middle(torch.tensor([[[30.0, 40.0], [70, 40], [50, 24], [50, 56]]]), torch.tensor([0.7]))
+    found = outline.landmarks_on(ellipse, guide[0], isotropic=True)
+    assert (found[1] - found[0]).tolist() == pytest.approx([40 * math.cos(0.7), 40 * math.sin(0.7)], abs=1e-3)
+
+
+def about_its_middle(points: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    middle = points.mean(1, keepdim=True)
+    cosine, sine = angles.cos(), angles.sin()
+    rotation = torch.stack([cosine, sine, -sine, cosine], dim=-1).unflatten(-1, (2, 2))
+    return middle + (points - middle) @ rotation
 
 
 def test_the_residual_is_zero_at_the_truth_and_says_what_is_off_elsewhere():
