@@ -34,6 +34,9 @@ def training_seconds(path: Path) -> float:
 class History(pl.Callback):
     """Writes `history.csv`, one row an epoch, whatever the logger; a resumed run goes on with it.
 
+    The logger of a resumed run is a new one, which would know the later epochs alone and take the best of them for the
+    best of the run: it is told the earlier ones first.
+
     Args:
         path: of the CSV file.
     """
@@ -42,15 +45,30 @@ class History(pl.Callback):
         self._path = Path(path)
         self._rows: list[dict[Any, Any]] = []
         self._started = self._earlier_seconds = 0.0
+        self._trains = False
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Nothing is trained yet; see `on_fit_end`."""
+        self._trains = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Keeps the epochs before the one that the run goes on from."""
-        self._rows = []
+        self._trains = True
         self._started = time.perf_counter()
-        if trainer.current_epoch > 0 and self._path.is_file():
-            before = pd.read_csv(self._path)
-            self._rows = before[before["epoch"] < trainer.current_epoch].to_dict("records")
+        self._rows = self._earlier(trainer)
         self._earlier_seconds = self._rows[-1][SECONDS] if self._rows else 0.0
+        _tell_loggers(trainer, self._rows)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """A run that goes on from its last epoch trains nothing, and Lightning does not call the method above."""
+        if not self._trains:
+            _tell_loggers(trainer, self._earlier(trainer))
+
+    def _earlier(self, trainer: pl.Trainer) -> list[dict[Any, Any]]:
+        if trainer.current_epoch == 0 or not self._path.is_file():
+            return []
+        before = pd.read_csv(self._path)
+        return before[before["epoch"] < trainer.current_epoch].to_dict("records")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Adds the epoch; Lightning calls this after the epoch's validation."""
@@ -61,6 +79,20 @@ class History(pl.Callback):
         self._rows.append({"epoch": trainer.current_epoch, SECONDS: seconds, **logged})
         with atomic_path(self._path) as temporary:
             pd.DataFrame(self._rows).to_csv(temporary, index=False)
+
+
+def _tell_loggers(trainer: pl.Trainer, rows: list[dict[Any, Any]]) -> None:
+    """Logs earlier epochs as Lightning did when they ended: with the number of the epoch and of its last step, from 0.
+
+    Args:
+        trainer: at the end of the last of these epochs; each has as many steps as the others.
+        rows: of `history.csv`. What was no number in an epoch, or was not logged, is left out.
+    """
+    for row in rows:
+        figures = {name: value for name, value in row.items() if "/" in name and math.isfinite(value)}
+        step = (row["epoch"] + 1) * trainer.global_step // trainer.current_epoch - 1
+        for logger in trainer.loggers:
+            logger.log_metrics({**figures, "epoch": row["epoch"]}, step=step)
 
 
 class EpochLines(pl.Callback):

@@ -1,13 +1,18 @@
+import json
 import math
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from fetal_lm import checkpoints
-from fetal_lm.callbacks import AtomicCheckpoints, ModelCheckpoint, MovingAverage
+from fetal_lm import checkpoints, tracking
+from fetal_lm.callbacks import AtomicCheckpoints, History, ModelCheckpoint, MovingAverage
 from fetal_lm.errors import InputError
 
 
@@ -167,3 +172,112 @@ def test_what_selects_is_a_metric_that_was_a_number_once(tmp_path):
 def test_a_decay_that_is_no_share_is_refused(decay):
     with pytest.raises(ValueError, match=r"callbacks\.ema\.decay: expected a share"):
         MovingAverage(decay=decay)
+
+
+class Recorded(pl.loggers.CSVLogger):
+    """What a logger of one sitting is told, as (step, figures)."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.told = []
+
+    def log_metrics(self, metrics, step=None):
+        self.told.append((step, dict(metrics)))
+
+    def save(self):
+        pass
+
+    @property
+    def by_step(self):
+        """Lightning tells figures of training and of validation one after the other."""
+        steps = {}
+        for step, metrics in self.told:
+            steps.setdefault(step, {}).update(metrics)
+        return steps
+
+
+def sit(folder, *, epochs, logger):
+    """Trains a small model of four steps an epoch up to an epoch, from where an earlier sitting here ended."""
+
+    class Logged(Small):
+        def training_step(self, batch, _):
+            loss = super().training_step(batch, _)
+            self.log("train/loss", loss, on_step=False, on_epoch=True)
+            return loss
+
+    torch.manual_seed(0)
+    last = folder / "last.ckpt"
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=epochs, logger=logger, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, log_every_n_steps=1, default_root_dir=folder,
+        callbacks=[
+            History(folder / "history.csv"),
+            ModelCheckpoint(
+                dirpath=folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+            ),
+        ],
+    )  # fmt: skip
+    images = torch.randn(5, 2, 1, 5, 7)
+    parts = (DataLoader(part, batch_size=None) for part in (images[:4], images[4:]))
+    trainer.fit(Logged(), *parts, ckpt_path=last if last.is_file() else None, weights_only=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory")
+def test_the_logger_of_a_run_that_goes_on_is_told_what_one_of_an_undisturbed_run_is(tmp_path):
+    whole = Recorded(tmp_path)
+    sit(tmp_path / "whole", epochs=4, logger=whole)
+    assert list(whole.by_step) == [3, 7, 11, 15]
+    assert {frozenset(figures) for figures in whole.by_step.values()} == {
+        frozenset({"epoch", "train/loss", "val/mre_px"})
+    }
+    # Begun, then killed after epochs 1 and 3, at last after all of them: there it has nothing left to train.
+    for epochs in (1, 3, 4, 4):
+        told = Recorded(tmp_path)
+        sit(tmp_path / "killed", epochs=epochs, logger=told)
+        expected = {step: whole.by_step[step] for step in list(whole.by_step)[:epochs]}
+        assert list(told.by_step) == list(expected), "in the order of the epochs"
+        for step, figures in expected.items():
+            assert told.by_step[step] == pytest.approx(figures, rel=1e-6), step
+    history = pd.read_csv(tmp_path / "killed" / "history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory")
+def test_a_logger_is_not_told_what_was_no_number_or_comes_again(tmp_path):
+    sit(tmp_path, epochs=2, logger=False)
+    history = pd.read_csv(tmp_path / "history.csv")
+    history.loc[0, "val/mre_px"] = math.nan
+    # An epoch whose checkpoint was never written: the run goes on before it.
+    history.loc[2] = {**history.loc[1], "epoch": 2, "val/mre_px": -9.0}
+    history.to_csv(tmp_path / "history.csv", index=False)
+    told = Recorded(tmp_path)
+    sit(tmp_path, epochs=3, logger=told)
+    assert "val/mre_px" not in told.by_step[3]
+    assert told.by_step[11]["val/mre_px"] == 3.0
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:Checkpoint directory")
+def test_the_wandb_run_of_a_training_that_goes_on_has_all_curves_and_the_best_of_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    sit(tmp_path, epochs=2, logger=False)
+    logger = tracking.wandb_logger(
+        project="p", run_folder=tmp_path, name="n", group="g", model="m", config={}, overlays=0, models=False,
+        init_timeout_s=60.0, finish_timeout_s=60.0,
+    )  # fmt: skip
+    sit(tmp_path, epochs=4, logger=logger)
+    tracking.finish(logger, exit_code=0)
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    wandb = str(Path(sys.executable).with_name("wandb"))
+    done = subprocess.run([wandb, "leet", "inspect", "--json", str(run)], capture_output=True, check=True)
+    records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
+    summary = {}
+    for record in records:
+        if record["type"] == "summary":
+            summary |= record["summary"]["update"]
+    # The best is of epoch 1; that of this sitting is 3.
+    assert summary["val/mre_px"]["min"] == 2.0
+    logged = [record["history"]["item"] for record in records if record["type"] == "history"]
+    for name in ("val/mre_px", "train/loss"):
+        curve = [(item["epoch"], item["trainer/global_step"]) for item in logged if name in item]
+        assert curve == [(0, 3), (1, 7), (2, 11), (3, 15)], name
+    assert [item["val/mre_px"] for item in logged if "val/mre_px" in item] == [3.0, 2.0, 3.0, 4.0]
