@@ -37,6 +37,9 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 FRESH = "--fresh"
 """The one flag that is not Hydra's. No option: it is of this start of a sweep, not of its jobs' configuration."""
 
+TRACEBACK_FILE = "traceback.txt"
+"""From where a user's mistake was raised. Not in error.txt, whose last lines are what a report says of the job."""
+
 
 def main() -> None:
     """Runs one job or a sweep; after a sweep prints its comparison. Exits with a code that is not 0 if a job failed."""
@@ -106,16 +109,22 @@ def _settle(*, workers: int) -> None:
 
 
 def _written_down(job: Callable[[], object], folder: Path) -> None:
-    """Runs a job; what it raises goes into error.txt too."""
-    (folder / "error.txt").unlink(missing_ok=True)
+    """Runs a job; what it raises goes into its folder too: what a user can mend into error.txt and its traceback.txt.
+
+    Of a fault of this package the traceback is in error.txt.
+    """
+    for name in ("error.txt", TRACEBACK_FILE):
+        (folder / name).unlink(missing_ok=True)
     try:
         job()
     except Exception as error:  # Nothing is swallowed: it is written down, then raised again.
         message = _users_mistake(error, folder)
         try:
             write_text(folder / "error.txt", f"{message}\n" if message else traceback.format_exc())
+            if message:
+                write_text(folder / TRACEBACK_FILE, traceback.format_exc())
         except OSError as unwritten:  # On a full disk the message below is all there is.
-            log.warning("error.txt could not be written: %s", unwritten)
+            log.warning("error.txt or %s could not be written: %s", TRACEBACK_FILE, unwritten)
         if message is None:
             raise
         # The one exception that Hydra prints without a traceback.
