@@ -11,15 +11,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from fetal_lm.board import dashboard as module
 from fetal_lm.board.dashboard import dashboard
 from fetal_lm.board.panels import table_columns
+from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.errors import InputError
+from fetal_lm.report.predictions import prediction_table, write_predictions
+from fetal_lm.report.row import RunRow, write_row
 
 from .conftest import SWEEP, Endpoint
 
@@ -27,6 +33,7 @@ pytest.importorskip("wandb_workspaces", reason="a dashboard needs the extra wand
 
 FILTER = {"key": {"section": "run", "name": "group"}, "op": "=", "value": SWEEP, "disabled": False}
 BY_MODEL = [{"section": "run", "name": "jobType"}]
+MODELS = {"H1": "single_hourglass", "H2": "hybrid_hourglass", "H3": "stacked_hourglass"}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +92,50 @@ def test_the_report_has_the_table_and_the_same_panels(spec: dict[str, Any]) -> N
         assert runs["filters"]["filters"] == [FILTER]
         assert runs["grouping"] == BY_MODEL
         assert len(grid["panelBankSectionConfig"]["panels"]) == len(panels)
+
+
+@pytest.fixture
+def three_models(tmp_path: Path, make_row: Callable[..., RunRow]) -> Path:
+    """A sweep of three models and two seeds, each model further off than the one before."""
+    folder = tmp_path / "three_models"
+    records = Phantom(images=4, seed=5).records()
+    truth = np.array([record.points_orig for record in records])
+    jobs: list[dict[str, Any]] = []
+    for hypothesis, model in MODELS.items():
+        for seed in (0, 1):
+            number = len(jobs)
+            job = folder / str(number)
+            job.mkdir(parents=True)
+            table = prediction_table(records, {"heatmap": truth + np.array((2.0 + number, 0.0))})
+            overrides = [f"model={model}", f"seed={seed}"]
+            write_predictions(table, job / "predictions.csv")
+            pd.DataFrame({"epoch": [0], "val/mre_px": [3.0]}).to_csv(job / "history.csv", index=False)
+            write_row(
+                make_row(table, model=model, hypothesis=hypothesis, seed=seed, overrides=overrides), job / "row.json"
+            )
+            jobs.append({"number": number, "name": f"{model}-{seed}", "overrides": overrides})
+    (folder / "sweep.json").write_text(json.dumps({"jobs": jobs}))
+    return folder
+
+
+def test_three_models_are_three_groups_and_three_rows(three_models: Path) -> None:
+    content = json.loads(dashboard(project="fetal_lm", entity="team", sweep=str(three_models), dry_run=True))
+    shown = content["workspace"]["spec"]["section"]["runSets"]
+    for block in content["report"]["spec"]["blocks"]:
+        shown += block.get("metadata", {}).get("runSets", [])
+    assert len(shown) == 5
+    for runs in shown:
+        assert runs["grouping"] == BY_MODEL
+        assert [only["value"] for only in runs["filters"]["filters"]] == ["three_models"]
+    (block,) = (block for block in content["report"]["spec"]["blocks"] if block["type"] == "markdown-block")
+    text = block["content"]
+    table = text[text.index("| Model |") :].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+    assert [row[0].strip("*") for row in cells] == [
+        f"{hypothesis} {model} (heatmap)" for hypothesis, model in MODELS.items()
+    ]
+    seeds = [cell.strip() for cell in table[0].strip("|").split("|")].index("Seeds")
+    assert [row[seeds] for row in cells] == ["2", "2", "2"]
 
 
 def test_a_sweep_that_lies_elsewhere_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
