@@ -27,5 +27,5 @@ lint: setup  ## style and types
 study: setup  ## the three-model comparison on HC18: make study HC18=DIR
 	$(BIN)/python run.py experiment=three_models data=hc18 data.root=$(HC18)
 
-bench: setup  ## times: training, loader, codecs, measuring images, sweeps
+bench: setup  ## times: training, loader, codecs, measuring images, sweeps, the report's page
 	$(BIN)/python experiments/bench/bench.py

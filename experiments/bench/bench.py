@@ -1,6 +1,6 @@
 """Times that the project promises, measured in one run on this machine: `make bench`.
 
-    python experiments/bench/bench.py measuring sweeping        some parts alone
+    python experiments/bench/bench.py measuring sweeping page   some parts alone
 
 Prints and writes outputs/bench.md. Each figure is a median; what is compared is run in turn, so that both see the same
 machine; a sweep is run once. The study's step is its configuration on this project's layers: full resolution, 64
@@ -21,6 +21,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from measuring import measuring
 from omegaconf import DictConfig
+from report_page import page
 from rich.console import Console
 from rich.progress import Progress
 from sweeping import sweeping
@@ -52,6 +53,7 @@ class Part(StrEnum):
     codec = auto()
     measuring = auto()
     sweeping = auto()
+    page = auto()
 
 
 def main(
@@ -62,7 +64,7 @@ def main(
     rows: list[tuple[str, str]] = []
     measurements = {
         Part.training: _training_steps, Part.forward: _forward, Part.loader: _loader, Part.codec: _codec,
-        Part.measuring: measuring, Part.sweeping: sweeping,
+        Part.measuring: measuring, Part.sweeping: sweeping, Part.page: page,
     }  # fmt: skip
     chosen = parts or list(Part)
     with Progress(transient=True, console=Console(stderr=True)) as progress:
