@@ -70,10 +70,10 @@ def report(
 ) -> None:
     """Compare the models of a finished sweep, from disk alone.
 
-    Prints the table and writes comparison.md, comparison.csv, comparison.tex, comparison_pairs.csv, differences.png,
-    learning_curves.png, error_distribution.png and predictions.png; of a search, whose table has the best trial by
-    validation alone, also trials.csv and search.png. The page of --html has the table, plots whose
-    points show their images, and a gallery; it needs no network.
+    Prints the table and writes comparison.md, comparison.csv, comparison.tex, comparison_pairs.csv, agreement.csv,
+    agreement.tex, differences.png, learning_curves.png, error_distribution.png and predictions.png; of a search, whose
+    table has the best trial by validation alone, also trials.csv and search.png. The page of --html has the table,
+    plots whose points show their images, and a gallery; it needs no network.
 
     Exit code: 0 if every job is there; 1 if one is missing or damaged (it is named, the others are shown);
     2 if the folder holds no run.

@@ -28,8 +28,9 @@ def report_sweep(
     """Prints the comparison of a sweep and writes it with its pictures.
 
     Written, each whole or not at all: comparison.md, comparison.csv, comparison.tex, comparison_pairs.csv,
-    differences.png, learning_curves.png, error_distribution.png, predictions.png, and of a search trials.csv and
-    search.png; a file that has nothing to show is not written, and an older one of that name is removed.
+    agreement.csv, agreement.tex, differences.png, learning_curves.png, error_distribution.png, predictions.png, and of
+    a search trials.csv and search.png; a file that has nothing to show is not written, and an older one of that name is
+    removed.
 
     Args:
         folder: of a sweep or of a single run.
@@ -100,6 +101,8 @@ def _write(output: Path, comparison: Comparison, sweep: Sweep) -> list[Path]:
         "comparison_pairs.csv": lambda path: (
             tables.write_pairs(comparison, path) if len(comparison.pairs.table) else False
         ),
+        "agreement.csv": lambda path: tables.write_agreement(comparison, path) if comparison.entries else False,
+        "agreement.tex": lambda path: latex.write_agreement(comparison, path) if comparison.entries else False,
         "differences.png": lambda path: forest_picture(comparison.pairs, path),
         "learning_curves.png": lambda path: pictures.learning_curves(comparison.entries, path),
         "error_distribution.png": lambda path: pictures.error_distribution(comparison.entries, path),

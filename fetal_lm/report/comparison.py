@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from fetal_lm.report.agreement_table import agreement_table
 from fetal_lm.report.charges import image_measures
 from fetal_lm.report.entries import Entry, group_runs
 from fetal_lm.report.fairness import unfairness
@@ -47,12 +48,14 @@ class Comparison:
             they apply; naming_px, with its interval: raw_mean_px minus mean_px; parameters, ms_per_image, train_seconds
             (of one run, on average), epochs.
         pairs: every two models on the same images, and every two branches of one model.
+        agreement: of BPD, OFD and HC with the truth, by model and branch: an `agreement_table`.
         warnings: why the rows should not be compared as they stand; empty for a fair comparison.
     """
 
     entries: tuple[Entry, ...]
     table: pd.DataFrame
     pairs: Pairs
+    agreement: pd.DataFrame
     warnings: tuple[str, ...]
 
 
@@ -70,7 +73,8 @@ def compare(sweep: Sweep) -> Comparison:
     }
     rows = [_figures(entry, branch, images) for (entry, branch), images in measured.items()]
     pairs = compare_pairs(entries, measured, PAIR_FIGURES)
-    return Comparison(entries, pd.DataFrame(rows), pairs, (*warnings, *unfairness(entries)))
+    unfair = (*warnings, *unfairness(entries))
+    return Comparison(entries, pd.DataFrame(rows), pairs, agreement_table(entries), unfair)
 
 
 def _figures(entry: Entry, branch: str, images: pd.DataFrame) -> dict[str, Any]:

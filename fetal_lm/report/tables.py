@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fetal_lm.atomic import atomic_path, write_text
 from fetal_lm.report import wording
+from fetal_lm.report.agreement_table import agreement_section
 from fetal_lm.report.columns import COLUMNS
 from fetal_lm.report.comparison import RELATIVE_FIGURES, Comparison
 from fetal_lm.report.markdown import escape, table_lines
@@ -33,6 +34,12 @@ def write_pairs(comparison: Comparison, path: Path) -> None:
     """Writes every pair's figures with full precision, atomically; NaN is an empty field."""
     with atomic_path(path) as temporary:
         comparison.pairs.table.to_csv(temporary, index=False)
+
+
+def write_agreement(comparison: Comparison, path: Path) -> None:
+    """Writes the agreement of lengths with full precision, atomically; NaN is an empty field."""
+    with atomic_path(path) as temporary:
+        comparison.agreement.to_csv(temporary, index=False)
 
 
 def write_markdown(
@@ -63,6 +70,7 @@ def markdown(comparison: Comparison, problems: Sequence[Problem] = (), search: S
     if rows:
         lines += fold_section(comparison.table)
         lines += naming_section(comparison.table)
+    lines += agreement_section(comparison.agreement)
     lines += pair_section(comparison.pairs)
     return "\n".join([*lines, ""])
 

@@ -71,6 +71,16 @@ def signed_interval(low: float, high: float) -> str:
     return f"[{signed(low)}, {signed(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
 
 
+def coefficient(value: float) -> str:
+    """Four decimals, for coefficients near 1; NaN reads as a dash.
+
+    Example:
+        >>> coefficient(0.99468), coefficient(float("nan"))
+        ('0.9947', '–')
+    """
+    return f"{value:.4f}" if math.isfinite(value) else MISSING
+
+
 def p_value(p: float) -> str:
     """Three decimals; never zero.
 

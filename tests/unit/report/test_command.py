@@ -19,6 +19,8 @@ FILES = {
     "comparison.csv",
     "comparison.tex",
     "comparison_pairs.csv",
+    "agreement.csv",
+    "agreement.tex",
     "differences.png",
     "learning_curves.png",
     "error_distribution.png",
@@ -79,7 +81,14 @@ def test_a_picture_of_an_earlier_report_is_removed(three_models: Path) -> None:
 def test_the_same_sweep_gives_the_same_files(three_models: Path, tmp_path: Path) -> None:
     report(three_models, tmp_path / "a")
     report(three_models, tmp_path / "b")
-    for name in ("comparison.md", "comparison.csv", "comparison.tex", "comparison_pairs.csv"):
+    for name in (
+        "comparison.md",
+        "comparison.csv",
+        "comparison.tex",
+        "comparison_pairs.csv",
+        "agreement.csv",
+        "agreement.tex",
+    ):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from fetal_lm.report import sections, wording
+from fetal_lm.report import agreement_table, sections, wording
 from fetal_lm.report.columns import COLUMNS, best_rows
 from fetal_lm.report.comparison import compare
 from fetal_lm.report.markdown import escape
@@ -48,6 +48,17 @@ NAMING = """
 
 """
 
+AGREEMENT = """
+## Agreement of BPD, OFD and HC
+
+| Model | Length | Bias, mm | Lower limit, mm | Upper limit, mm | ICC(2,1) | Points |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
+| H1 single_hourglass (heatmap) | BPD | 0.00 [0.00, 0.00] | 0.00 [0.00, 0.00] | 0.00 [0.00, 0.00] | – | 4 |
+| H1 single_hourglass (heatmap) | OFD | 0.00 [0.00, 0.00] | 0.00 [0.00, 0.00] | 0.00 [0.00, 0.00] | – | 4 |
+| H1 single_hourglass (heatmap) | HC | 0.00 [0.00, 0.00] | 0.00 [0.00, 0.00] | 0.00 [0.00, 0.00] | – | 4 |
+
+"""
+
 
 @pytest.fixture
 def small_sweep(tmp_path: Path, make_run: MakeRun) -> Path:
@@ -60,7 +71,7 @@ def small_sweep(tmp_path: Path, make_run: MakeRun) -> Path:
 def test_the_page_of_a_small_case(small_sweep: Path) -> None:
     page = markdown(compare(read_sweep(small_sweep)))
     notes = "".join(f"- {note}\n" for note in wording.NOTES)
-    assert page == f"{SNAPSHOT}{notes}{NAMING}- {sections.NAMING_NOTE}\n"
+    assert page == f"{SNAPSHOT}{notes}{NAMING}- {sections.NAMING_NOTE}\n{AGREEMENT}- {agreement_table.NOTE}\n"
 
 
 def test_warnings_and_missing_jobs_come_before_the_table(tmp_path: Path, make_run: MakeRun) -> None:
