@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fetal_lm.configuration import read_configuration
 from fetal_lm.errors import InputError
+from fetal_lm.incidental import INCIDENTAL
 from fetal_lm.job import read_job
 from fetal_lm.tracking import flatten
 
@@ -20,38 +21,14 @@ _FIXED: Final = (
     "seed", "image_size", "monitor", "test_flips", "test_rotations", "init_from", "data.", "split.", "augment.",
     "model.", "loss.", "codec.", "optim.", "callbacks.ema.",
 )  # fmt: skip
-_FREE: Final = (
-    "data.root",
-    "data.source.root",
-    "data.workers",
-    "data.cache",
-    "data.default_epochs",
-    "data.study_seeds",
-)
+# A source may have moved; the length that a data set asks for is read as `epochs` alone.
+_FREE: Final = (*INCIDENTAL, "data.source.root", "data.default_epochs")
 
 # A schedule that is as long as the run cannot be made longer or shorter on the way.
 _LENGTH: Final = ("epochs", "trainer.max_")
 
 # The rows of a sweep are compared: nothing may differ but where files lie and what is shown.
 _FIXED_IN_SWEEP: Final = (*_FIXED, "epochs", "trainer.", "callbacks.")
-_FREE_IN_SWEEP: Final = (
-    *_FREE,
-    "trainer.enable_",
-    "trainer.log_every_n_steps",
-    # The package's own; the metric that selects is `monitor`, and what is pruned has no row.
-    *(
-        f"callbacks.{name}."
-        for name in (
-            "checkpoint",
-            "last_checkpoint",
-            "history",
-            "learning_rate",
-            "epoch_seed",
-            "whole_epochs",
-            "pruning",
-        )
-    ),
-)
 
 # What may differ between the trainings of one recipe.
 _WHO: Final = ("seed", "split.", "data.fold")
@@ -86,7 +63,7 @@ def check_same_recipe(path: Path, config: Mapping[str, Any]) -> None:
     Raises:
         InputError: they do.
     """
-    if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=(*_FREE_IN_SWEEP, *_WHO)):
+    if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=(*_FREE, *_WHO)):
         raise InputError(f"{path}: expected the options of the other run, but {different}; train both alike")
 
 
@@ -105,7 +82,7 @@ def check_same_job(folder: Path, config: Mapping[str, Any]) -> None:
         "Give the options that it had, name another folder with hydra.sweep.dir=..., or add --fresh, which discards "
         "every job of the sweep and starts all over"
     )
-    if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=_FREE_IN_SWEEP):
+    if different := _different(path, config, fixed=_FIXED_IN_SWEEP, free=_FREE):
         raise InputError(f"{path}: the job in this folder has other options: {different}. {ways}")
     kept = [name for name in ("row.json", "checkpoints/last.ckpt") if (folder / name).is_file()]
     if kept and not path.is_file() and read_job(folder).config_hash != config_hash(config):
@@ -118,7 +95,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     Args:
         config: resolved.
     """
-    kept = _chosen(flatten(config), fixed=_FIXED_IN_SWEEP, free=_FREE_IN_SWEEP)
+    kept = _chosen(flatten(config), fixed=_FIXED_IN_SWEEP, free=_FREE)
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -9,11 +9,13 @@ from typing import Final
 
 import pandas as pd
 
+from fetal_lm.incidental import is_incidental
 from fetal_lm.report.sweep import Run
 
-# What a comparison is about or what only says where files go; any other override makes a variant of its own.
+# What a comparison is about or what only says where files go; any other that is not
+# incidental makes a variant of its own.
 _NOT_A_VARIANT: Final = re.compile(
-    r"[+~]*(?:(?:model|seed|data\.(?:fold|root|cache)|experiment|ckpt_path)=|(?:logger|paths|hydra|search)[=./@])"
+    r"[+~]*(?:(?:model|seed|data\.fold|experiment|ckpt_path)=|(?:logger|paths|hydra|search)[=./@])"
 )
 
 
@@ -93,4 +95,6 @@ def group_runs(runs: Sequence[Run], models: Sequence[str] = ()) -> tuple[tuple[E
 
 
 def _settings(run: Run) -> list[str]:
-    return sorted(override for override in run.row.overrides if not _NOT_A_VARIANT.match(override))
+    return sorted(
+        override for override in run.row.overrides if not _NOT_A_VARIANT.match(override) and not is_incidental(override)
+    )

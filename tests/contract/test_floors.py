@@ -14,6 +14,7 @@ FLOORS = (
         "orphan",
         "threads",
         "choices",
+        "incidental",
         "configuration",
         "atomic",
         "landmarks",

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from fetal_lm.errors import InputError
+from fetal_lm.incidental import INCIDENTAL, is_incidental
 from fetal_lm.resume import check_same_configuration, check_same_job, config_hash
 
 CONFIG = {
@@ -98,6 +99,23 @@ def test_a_result_of_unknown_options_is_refused_unless_the_note_knows_them(job):
         check_same_job(job, CONFIG | {"seed": 1})
     (job / "row.json").unlink()
     check_same_job(job, CONFIG | {"seed": 1})
+
+
+def test_a_sweep_goes_on_with_whatever_the_report_makes_no_variant_of(job):
+    keys = [key + "x" if key[-1] in "._" else key for key in INCIDENTAL]
+    assert len(keys) > 10
+    with (job / "config.yaml").open("a") as file:
+        file.write("callbacks: {history: {path: there}}\n")
+    for key in keys:
+        options = {"epochs": 2, "trainer": {"max_epochs": 2}, "data": dict(CONFIG["data"]), "callbacks": {}}
+        inner = options
+        *parents, last = key.split(".")
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = "other"
+        check_same_job(job, CONFIG | options)
+        assert is_incidental(f"{key}=other")
+    assert not is_incidental("epochs=2")
 
 
 def test_the_hash_is_of_what_the_row_depends_on():

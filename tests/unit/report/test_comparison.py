@@ -97,6 +97,27 @@ def test_other_overrides_make_a_variant(tmp_path: Path, make_run: MakeRun) -> No
     assert comparison.entries[0].label == "H1 single_hourglass optim.lr=0.1"
 
 
+def test_what_may_change_when_a_sweep_goes_on_makes_no_variant(tmp_path: Path, make_run: MakeRun) -> None:
+    free = (
+        "trainer.log_every_n_steps=5",
+        "data.workers=1",
+        "data.study_seeds='0,1'",
+        "+callbacks.checkpoint.verbose=1",
+    )
+    make_run(tmp_path / "s" / "0", seed=0, overrides=["seed=0", "optim.lr=0.1"])
+    make_run(tmp_path / "s" / "1", seed=1, overrides=["seed=1", "optim.lr=0.1", *free, "~callbacks.learning_rate"])
+    comparison = comparison_of(tmp_path / "s")
+    assert not comparison.warnings
+    assert [(entry.variant, len(entry.runs)) for entry in comparison.entries] == [("", 2)]
+
+
+def test_what_a_result_may_depend_on_makes_a_variant(tmp_path: Path, make_run: MakeRun) -> None:
+    overrides = ("data.default_epochs=8", "data.source.root=/b", "trainer.max_epochs=3", "callbacks=ema")
+    for number, override in enumerate(overrides):
+        make_run(tmp_path / "s" / str(number), overrides=[override])
+    assert list(comparison_of(tmp_path / "s").table["variant"]) == list(overrides)
+
+
 def test_a_repeated_run_counts_once_and_is_named(tmp_path: Path, make_run: MakeRun) -> None:
     make_run(tmp_path / "s" / "0", (1.0, 1.0))
     make_run(tmp_path / "s" / "1", (9.0, 9.0))

@@ -1,0 +1,38 @@
+"""Options that no result depends on: where files lie, how they are loaded, what is shown and written on the way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_WATCHING: Final = (
+    "checkpoint",
+    "last_checkpoint",
+    "history",
+    "learning_rate",
+    "epoch_seed",
+    "whole_epochs",
+    "pruning",
+)
+"""The package's own callbacks; the metric that selects is `monitor`, and what is pruned has no row."""
+
+INCIDENTAL: Final = (
+    "data.root",
+    "data.workers",
+    "data.cache",
+    "data.study_seeds",
+    "trainer.enable_",
+    "trainer.log_every_n_steps",
+    *(f"callbacks.{name}." for name in _WATCHING),
+)
+"""How their dotted keys begin. A sweep goes on with others of them, and the report makes no variant of them."""
+
+
+def is_incidental(override: str) -> bool:
+    """Whether an override of Hydra's command line changes nothing that a result depends on.
+
+    Example:
+        >>> [is_incidental(text) for text in ("data.workers=1", "~callbacks.history", "callbacks=ema", "data=hc18")]
+        [True, True, False, False]
+    """
+    key = override.partition("=")[0].lstrip("+~")
+    return f"{key}.".startswith(INCIDENTAL)
