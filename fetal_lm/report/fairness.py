@@ -26,7 +26,7 @@ def unfairness(entries: Sequence[Entry]) -> list[str]:
     """Every reason not to compare these entries as they stand, as sentences; none for a fair comparison.
 
     Looked at: the data, the split and its digest (of each fold), the test images with their labels and spacings, images
-    tested twice for one seed or already trained or selected on, the seeds, and the version of the code.
+    tested twice for one seed or already trained or selected on, the seeds, and the versions of package and code.
     """
     runs = [run for entry in entries for run in entry.runs]
     reasons = [
@@ -45,6 +45,9 @@ def unfairness(entries: Sequence[Entry]) -> list[str]:
             "have different seeds",
             [(_seeds(entry), entry.label) for entry in entries],
             subject="Models",
+        ),
+        _difference(
+            "come from different versions of fetal_lm", [(_text(run.row.package_version), run.name) for run in runs]
         ),
         _difference(
             "come from different versions of the code", [(_text(run.row.code_version), run.name) for run in runs]

@@ -137,6 +137,8 @@ def test_a_repeated_run_counts_once_and_is_named(tmp_path: Path, make_run: MakeR
         ({"seed": 5}, "Models have different seeds: seed 0 (H1 single_hourglass); seed 5 (H3 stacked_hourglass)."),
         ({"test_images_seen": 2}, "2 of the 2 test images of 1 show an examination that its weights were trained"),
         ({"code_version": None}, "Runs come from different versions of the code: deadbeef (0); unknown (1)."),
+        ({"package_version": "0.2.0"}, "Runs come from different versions of fetal_lm: 0.1.0 (0); 0.2.0 (1)."),
+        ({"package_version": None}, "Runs come from different versions of fetal_lm: 0.1.0 (0); unknown (1)."),
     ],
 )
 def test_what_is_unfair_is_said(tmp_path: Path, make_run: MakeRun, change: dict[str, object], warning: str) -> None:
