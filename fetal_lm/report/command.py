@@ -81,7 +81,7 @@ def _print_comparison(console: Console, comparison: Comparison, sweep: Sweep) ->
     for warning in comparison.warnings:
         say(console, f"NOT A FAIR COMPARISON: {warning}", style="bold yellow")
     if not comparison.entries:
-        say(console, f"No run of {sweep.folder} finished.", style="bold red")
+        say(console, f"No run of {sweep.folder} finished that can be compared.", style="bold red")
         return
     _wide(console).print(tables.terminal_table(comparison))
     for sentence in sections.pair_sentences(comparison.pairs):

@@ -16,6 +16,12 @@ from fetal_lm.job import Job, State, read_job
 
 Value = float | int | str
 
+JOURNAL: Final = "study.journal"
+"""The study's own file in the folder of a search."""
+
+TRIAL_KEY: Final = "search.trial="
+"""How the override begins that makes a run a trial."""
+
 SEARCH_KEY: Final = "search"
 """Of `sweep.json`: what is searched; a sweep that is no search lacks it."""
 

@@ -16,7 +16,7 @@ from fetal_lm.lock import holder
 from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
-from fetal_lm.report.search import Search, read_search
+from fetal_lm.report.search import JOURNAL, TRIAL_KEY, Search, read_search
 
 SWEEP_FILE: Final = "sweep.json"
 RUN_FILES: Final = (ROW_FILE, "predictions.csv", "config.yaml", "run.log", "history.csv", "error.txt")
@@ -91,7 +91,7 @@ def read_sweep(folder: Path) -> Sweep:
     """Reads a sweep's folder, or the folder of a single run.
 
     The jobs are those of `sweep.json` and any further run folder; without that file, the run folders found. Trials of a
-    search that were pruned are not missing.
+    search that were pruned are not missing. Trials of one that does not say what it searched are left out and named.
 
     Raises:
         InputError: there is no such folder, or nothing in it looks like a run.
@@ -104,7 +104,8 @@ def read_sweep(folder: Path) -> Sweep:
     problems: list[Problem] = []
     search: Search | None = None
     is_single = (folder / ROW_FILE).exists() or (_is_run(folder) and not _run_folders(folder))
-    if is_single and not (folder / SWEEP_FILE).exists():
+    is_one = is_single and not (folder / SWEEP_FILE).exists()
+    if is_one:
         jobs = [_Job(folder.resolve().name, folder)]
     else:
         jobs, search = _listed(folder, problems)
@@ -128,6 +129,8 @@ def read_sweep(folder: Path) -> Sweep:
         # Test figures of the others are on disk; beside one another they would be chosen by.
         runs = [run for run in runs if search.best is not None and run.folder == folder / str(search.best.number)]
         problems += _not_started(search, folder)
+    elif not is_one:
+        runs = _without_trials(runs, folder, problems)
     models = dict.fromkeys(job.model for job in jobs if job.model is not None)
     return Sweep(folder, tuple(runs), tuple(problems), tuple(models), search)
 
@@ -198,6 +201,22 @@ def _listed(folder: Path, problems: list[Problem]) -> tuple[list[_Job], Search |
         return [], None
 
 
+def _without_trials(runs: list[Run], folder: Path, problems: list[Problem]) -> list[Run]:
+    """The runs without the trials of a search of which nobody knows which is the best by validation."""
+    is_search = (folder / JOURNAL).exists()
+    trials = [run for run in runs if is_search or any(key.startswith(TRIAL_KEY) for key in run.row.overrides)]
+    if not is_search and len(trials) < 2:
+        return runs
+    what = "says nothing of a search" if (folder / SWEEP_FILE).exists() else "is missing"
+    reason = (
+        f"{folder / SWEEP_FILE} {what}, and this is the folder of one: its {len(trials)} tested trials are not shown, "
+        "as they would be chosen by their test figures. Restore the file, or have it written again by the search's "
+        f"command with hydra.sweep.dir={folder}"
+    )
+    problems.append(Problem(SWEEP_FILE, folder, reason))
+    return [run for run in runs if run not in trials]
+
+
 def _not_started(search: Search, folder: Path) -> list[Problem]:
     left = search.wanted - len(search.trials)
     if left <= 0:
@@ -249,6 +268,8 @@ def _unfinished(folder: Path) -> str:
                 f"the job was {how}, started {job.started}; it goes on with the sweep's command and hydra.sweep.dir="
                 f"{folder.parent}"
             )
+        case State.PRUNED:
+            return "the search stopped this trial early"
         case _:
             return "the job did not finish"
 

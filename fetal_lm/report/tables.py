@@ -65,7 +65,7 @@ def markdown(comparison: Comparison, problems: Sequence[Problem] = (), search: S
         lines += [*table_lines(MARKDOWN_COLUMNS, map(_markdown_cells, rows)), "", _test_set(rows)]
         lines += ["", *_relative_errors(rows)]
     else:
-        lines += ["No run finished."]
+        lines += ["No run finished that can be compared."]
     lines += ["", *(f"- {note}" for note in wording.NOTES)]
     if rows:
         lines += fold_section(comparison.table)

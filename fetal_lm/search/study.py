@@ -20,13 +20,12 @@ import numpy as np
 from fetal_lm.errors import InputError
 from fetal_lm.job import State
 from fetal_lm.lock import holder
-from fetal_lm.report.search import Trial, Value, read_trial
+from fetal_lm.report.search import JOURNAL, Trial, Value, read_trial
 from fetal_lm.search.library import load_optuna
 from fetal_lm.search.space import Space
 
 log = logging.getLogger(__name__)
 
-JOURNAL: Final = "study.journal"
 NAME: Final = "search"
 STARTUP_TRIALS: Final = 5
 """Drawn at random before the sampler draws conclusions; Optuna's 10 would be most of a small search."""

@@ -19,11 +19,11 @@ from fetal_lm.atomic import write_text
 from fetal_lm.errors import InputError
 from fetal_lm.job import FILE_NAME as JOB_FILE
 from fetal_lm.job import State
-from fetal_lm.report.search import SEARCH_KEY, Search, Trial, Value, read_trial, search_content
+from fetal_lm.report.search import JOURNAL, SEARCH_KEY, Search, Trial, Value, read_trial, search_content
 from fetal_lm.report.sweep import RUN_FILES, SWEEP_FILE
 from fetal_lm.resume import check_same_job, config_hash
 from fetal_lm.search.space import Space, parse_space
-from fetal_lm.search.study import JOURNAL, StudyOfSearch
+from fetal_lm.search.study import StudyOfSearch
 from fetal_lm.sweep import SweepManifest, composed, share_between_jobs
 
 log = logging.getLogger(__name__)

@@ -99,6 +99,60 @@ def test_a_damaged_list_of_trials_is_a_problem_and_no_end(searched: Path) -> Non
     assert read_search(searched, {"jobs": []}) is None
 
 
+@pytest.mark.parametrize(
+    ("content", "has_journal", "names_trials"),
+    [
+        (None, True, True),
+        (None, True, False),
+        (None, False, True),
+        ("{", True, False),
+        ("{", False, True),
+        ('{"jobs": [{"number": 0}]}', True, True),
+    ],
+)
+def test_without_its_list_a_search_is_not_ranked_by_test_figures(
+    searched: Path, content: str | None, has_journal: bool, names_trials: bool
+) -> None:
+    if has_journal:
+        (searched / "study.journal").write_text("{}\n")
+    if not names_trials:
+        for number in "01":
+            path = searched / number / "row.json"
+            path.write_text(path.read_text().replace("search.trial=", "seed="))
+    path = searched / "sweep.json"
+    path.unlink() if content is None else path.write_text(content)
+    sweep = read_sweep(searched)
+    assert sweep.runs == ()
+    named = [problem.reason for problem in sweep.problems if problem.name == "sweep.json"]
+    how = "is missing" if content is None else "says nothing of a search"
+    assert f"{path} {how}, and this is the folder of one: its 2 tested trials are not shown" in named[-1]
+    assert f"hydra.sweep.dir={searched}" in named[-1]
+    assert len(named) == 1 + (content == "{")
+    (third,) = (problem.reason for problem in sweep.problems if problem.name == "2")
+    assert third.startswith("the search stopped this trial early")
+
+
+def test_the_report_of_a_search_without_its_list_has_no_test_figure(searched: Path) -> None:
+    (searched / "study.journal").write_text("{}\n")
+    (searched / "sweep.json").unlink()
+    stream = io.StringIO()
+    assert report_sweep(searched, console=Console(file=stream)) == 1
+    assert "MISSING: sweep.json" in stream.getvalue()
+    assert {path.name for path in (searched / "report").iterdir()} == {"comparison.md"}
+    text = (searched / "report" / "comparison.md").read_text()
+    assert "its 2 tested trials are not shown" in text
+    for shown in (text, stream.getvalue()):
+        assert "finished that can be compared" in shown
+        assert "single\\_hourglass" not in shown
+        assert "single_hourglass" not in shown
+
+
+def test_one_trial_alone_is_shown(searched: Path) -> None:
+    (run,) = read_sweep(searched / "0").runs
+    assert not read_sweep(searched / "0").problems
+    assert run.row.overrides[-1] == "search.trial=0"
+
+
 def test_a_damaged_note_is_of_its_own_trial(searched: Path) -> None:
     (searched / "1" / "job.json").write_text("{")
     sweep = read_sweep(searched)

@@ -91,7 +91,7 @@ def test_no_run_is_said(three_models: Path) -> None:
         (three_models / str(number) / "row.json").unlink()
     sweep = read_sweep(three_models)
     page = markdown(compare(sweep), sweep.problems)
-    assert "No run finished." in page
+    assert "No run finished that can be compared." in page
     assert "> - stacked_hourglass-1: the job did not finish" in page
 
 

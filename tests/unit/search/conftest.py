@@ -6,7 +6,8 @@ import pytest
 
 from fetal_lm.job import Pruned, sitting
 from fetal_lm.lock import locked
-from fetal_lm.search.study import JOURNAL, NAME, storage
+from fetal_lm.report.search import JOURNAL
+from fetal_lm.search.study import NAME, storage
 
 EPOCHS = 4
 

@@ -7,8 +7,9 @@ import pytest
 
 from fetal_lm.errors import InputError
 from fetal_lm.lock import locked
+from fetal_lm.report.search import JOURNAL
 from fetal_lm.search.space import parse_space
-from fetal_lm.search.study import JOURNAL, NAME, storage
+from fetal_lm.search.study import NAME, storage
 from fetal_lm.search.sweeper import Places
 
 from .conftest import Killed

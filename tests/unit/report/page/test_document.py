@@ -171,7 +171,7 @@ def test_missing_jobs_are_named_and_no_run_is_no_failure(three_models: Path) -> 
     for number in range(6):
         (three_models / str(number) / "row.json").unlink(missing_ok=True)
     html = page_of(three_models)
-    assert "No run finished." in html
+    assert "No run finished that can be compared." in html
     assert "stacked_hourglass-1" in html
 
 
