@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from fetal_lm.atomic import atomic_path
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
+from fetal_lm.landmarks import NAMES
 
 FILE_NAME: Final = "heatmaps.npz"
 
@@ -51,15 +52,29 @@ def read_heatmaps(path: Path) -> Heatmaps:
     """Reads what `write_heatmaps` wrote; nothing in the file is executed.
 
     Raises:
-        InputError: the file is missing or is none of ours.
+        InputError: the file is missing, damaged or none of ours.
     """
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
-            images, maps, to_orig = archive["images"], archive["maps"], archive["to_orig"]
-            height, width = (int(length) for length in archive["size_net"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            images, maps, to_orig, size_net = (archive[name] for name in ("images", "maps", "to_orig", "size_net"))
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as heatmaps ({reason})") from error
-    if maps.ndim != 4 or maps.dtype != np.uint8 or to_orig.shape != (len(images), 2, 3) or len(maps) != len(images):
-        raise InputError(f"{path}: cannot be read as heatmaps ({maps.dtype} of {maps.shape} for {len(images)} images)")
+    if reason := _damage(images, maps, to_orig, size_net):
+        raise InputError(f"{path}: cannot be read as heatmaps ({reason})")
+    height, width = (int(length) for length in size_net)
     return Heatmaps(tuple(str(image) for image in images), maps, to_orig, (height, width))
+
+
+def _damage(images: np.ndarray, maps: np.ndarray, to_orig: np.ndarray, size_net: np.ndarray) -> str | None:
+    """What is wrong with arrays of any shape and type; None if they are of heatmaps."""
+    count = images.size
+    if images.shape != (count,) or maps.ndim != 4 or maps.shape[:2] != (count, len(NAMES)) or maps.dtype != np.uint8:
+        return f"maps are {maps.dtype} of {maps.shape} for images of {images.shape}"
+    if 0 in maps.shape[2:]:
+        return f"maps are empty, of {maps.shape}"
+    if to_orig.shape != (count, 2, 3) or to_orig.dtype.kind != "f" or not np.isfinite(to_orig).all():
+        return f"to_orig: expected finite numbers of {(count, 2, 3)}, got {to_orig.dtype} of {to_orig.shape}"
+    if size_net.shape != (2,) or size_net.dtype.kind not in "iu" or (size_net <= 0).any():
+        return f"size_net: expected a height and a width, got {size_net.tolist()}"
+    return None

@@ -97,7 +97,8 @@ def read_row(path: Path) -> RunRow:
     """Reads a `row.json`; keys it does not know are ignored.
 
     Raises:
-        InputError: the file cannot be read, is not JSON, lacks a key or has a value of another type.
+        InputError: the file cannot be read, is not JSON, lacks a key or the primary branch's figures, or has a value of
+            another type.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -120,7 +121,17 @@ def read_row(path: Path) -> RunRow:
     for branch, figures in content["metrics"].items():
         if not isinstance(figures, dict):
             raise InputError(f"{path}: expected an object in metrics.{branch}, got {figures!r}")
-        content["metrics"][branch] = {name: math.nan if value is None else value for name, value in figures.items()}
+        for name, value in figures.items():
+            if not isinstance(value, _NUMBER) or isinstance(value, bool):
+                raise InputError(f"{path}: expected a number or null in metrics.{branch}.{name}, got {value!r}")
+        content["metrics"][branch] = {
+            name: math.nan if value is None else float(value) for name, value in figures.items()
+        }
+    if not content["metrics"].get(content["primary_branch"]):
+        raise InputError(
+            f"{path}: expected figures of the primary branch {content['primary_branch']!r} in 'metrics', got "
+            f"{sorted(content['metrics'])}; train this run again"
+        )
     for key in ("ms_per_image", "train_seconds"):
         content[key] = math.nan if content[key] is None else float(content[key])
     return RunRow(**{field.name: content[field.name] for field in fields(RunRow)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from fetal_lm.errors import InputError
@@ -168,10 +169,15 @@ def _read_run(job: _Job, problems: list[Problem]) -> Run:
 def _check_agreement(row: RunRow, predictions: pd.DataFrame, folder: Path) -> None:
     """Notices a table that was cut or swapped: what it plainly counts must be what the row says."""
     for branch, rows in predictions.groupby("branch"):
-        said = row.metrics.get(str(branch), {})
+        said = row.metrics.get(str(branch))
+        if not said:
+            raise InputError(
+                f"{folder / ROW_FILE}: expected figures of {branch}, which predictions.csv has, got those of "
+                f"{sorted(row.metrics)}; one of the two files is damaged or of another run"
+            )
         undecoded = rows[[f"error_px_{name}" for name in NAMES]].isna().to_numpy().mean()
         for figure, found in (("images", float(len(rows))), ("undecoded_rate", float(undecoded))):
-            if figure in said and abs(said[figure] - found) > 1e-6:
+            if figure in said and not abs(said[figure] - found) <= 1e-6:
                 raise InputError(
                     f"{folder / 'predictions.csv'}: its {figure} for {branch} is {found:g}, {ROW_FILE} says "
                     f"{said[figure]:g}; one of the two files is damaged or of another run"
@@ -253,6 +259,10 @@ def _read_history(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: not a readable CSV ({error})") from error
     if "epoch" not in history or not all(kind.kind in "fiub" for kind in history.dtypes):
         raise InputError(f"{path}: expected numbers in every column and a column 'epoch', got {list(history.columns)}")
+    known = np.isfinite(history["epoch"].to_numpy(dtype=np.float64))
+    if not known.all():
+        row = int(np.argmin(known))
+        raise InputError(f"{path}, row {row + 2}: expected a number in 'epoch', got {history['epoch'].iloc[row]}")
     return history
 
 

@@ -81,8 +81,43 @@ def test_a_cut_table_is_noticed(three_models: Path) -> None:
     assert "its images for heatmap is 1, row.json says 2" in problem.reason
 
 
+@pytest.mark.parametrize(
+    ("metrics", "reason"),
+    [
+        (
+            {"coordinate": {"images": None}, "heatmap": {"images": 2}},
+            "its images for coordinate is 2, row.json says nan",
+        ),
+        ({"coordinate": {"images": 2}}, "row.json: expected figures of heatmap, which predictions.csv has"),
+        (
+            {"coordinate": {"images": 2}, "heatmap": {}},
+            "row.json: expected figures of heatmap, which predictions.csv has",
+        ),
+        ({"coordinate": {"images": "2"}}, "row.json: expected a number or null in metrics.coordinate.images, got '2'"),
+    ],
+)
+def test_figures_that_cannot_be_checked_are_damage(three_models: Path, metrics: dict[str, object], reason: str) -> None:
+    path = three_models / "2" / "row.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    (problem,) = read_sweep(three_models).problems
+    assert problem.name == "hybrid_hourglass-0"
+    assert problem.fatal
+    assert reason in problem.reason
+
+
+@pytest.mark.parametrize(("epoch", "read"), [("inf", "inf"), ("", "nan"), ("-inf", "-inf")])
+def test_an_epoch_that_is_no_number_costs_the_curve_alone(three_models: Path, epoch: str, read: str) -> None:
+    path = three_models / "2" / "history.csv"
+    path.write_text(path.read_text().replace("\n2,", f"\n{epoch},"))
+    sweep = read_sweep(three_models)
+    (problem,) = sweep.problems
+    assert not problem.fatal
+    assert problem.reason == f"no learning curve: {path}, row 4: expected a number in 'epoch', got {read}"
+    assert len(sweep.runs) == 6
+
+
 def test_a_table_without_the_primary_branch_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
-    make_run(tmp_path / "s" / "0", primary_branch="coordinate")
+    make_run(tmp_path / "s" / "0", primary_branch="coordinate", metrics={"coordinate": {"images": 2.0}})
     (problem,) = read_sweep(tmp_path / "s").problems
     assert "primary branch 'coordinate', got ['heatmap']" in problem.reason
 

@@ -39,6 +39,16 @@ def test_a_row_survives_its_file(tmp_path: Path, make_run: MakeRun) -> None:
         (lambda row: json.dumps(row | {"seed": True}), "a whole number in 'seed', got True"),
         (lambda row: json.dumps(row | {"overrides": [1]}), "a list of strings in 'overrides'"),
         (lambda row: json.dumps(row | {"metrics": {"heatmap": 3}}), r"an object in metrics\.heatmap"),
+        (
+            lambda row: json.dumps(row | {"metrics": {"heatmap": {"images": "2"}}}),
+            r"a number or null in metrics\.heatmap\.images, got '2'",
+        ),
+        (
+            lambda row: json.dumps(row | {"metrics": {"heatmap": {"mean_px": True}}}),
+            r"a number or null in metrics\.heatmap\.mean_px, got True",
+        ),
+        (lambda row: json.dumps(row | {"metrics": {}}), r"primary branch 'heatmap' in 'metrics', got \[\]"),
+        (lambda row: json.dumps(row | {"metrics": {"heatmap": {}}}), r"figures of the primary branch 'heatmap'"),
     ],
 )
 def test_a_damaged_row_is_named(

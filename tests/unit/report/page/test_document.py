@@ -144,6 +144,45 @@ def test_damaged_heatmaps_are_refused(three_models: Path, give_heatmaps: Any) ->
             read_heatmaps(run / "heatmaps.npz")
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"to_orig": np.full((2, 2, 3), np.nan)}, "to_orig: expected finite numbers"),
+        ({"to_orig": np.full((2, 2, 3), "1")}, "to_orig: expected finite numbers"),
+        ({"maps": np.zeros((2, 4, 0, 0), dtype=np.uint8)}, "maps are empty"),
+        ({"maps": np.zeros((2, 0, 8, 8), dtype=np.uint8)}, "maps are uint8 of (2, 0, 8, 8)"),
+        ({"images": np.array("a.png")}, "for images of ()"),
+        ({"size_net": np.array(128)}, "size_net: expected a height and a width, got 128"),
+        ({"size_net": np.array([np.inf, 1.0])}, "size_net: expected a height and a width, got [inf, 1.0]"),
+        ({"size_net": np.array([128, 0])}, "size_net: expected a height and a width, got [128, 0]"),
+    ],
+)
+def test_heatmaps_of_impossible_arrays_are_refused(
+    tmp_path: Path, give_heatmaps: Any, changed: dict[str, np.ndarray], reason: str
+) -> None:
+    give_heatmaps(tmp_path)
+    path = tmp_path / "heatmaps.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **(arrays | changed))
+    with pytest.raises(InputError) as raised:
+        read_heatmaps(path)
+    assert str(raised.value).startswith(f"{path}: cannot be read as heatmaps (")
+    assert reason in str(raised.value)
+
+
+def test_damaged_heatmaps_are_named_on_the_page(tmp_path: Path, make_run: Any, give_heatmaps: Any) -> None:
+    for seed in (0, 1):
+        give_heatmaps(make_run(tmp_path / "s" / str(seed), seed=seed))
+    path = tmp_path / "s" / "0" / "heatmaps.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **(arrays | {"to_orig": arrays["to_orig"] * np.nan}))
+    html = page_of(tmp_path / "s")
+    assert f"2 of 4 predictions have no heatmaps to show. The first reason: {path}" in html
+    assert len(data_of(html, "heatmaps")) == 2
+
+
 def test_a_configuration_runs_no_foreign_code(three_models: Path) -> None:
     for run in three_models.iterdir():
         if run.is_dir():
