@@ -20,7 +20,7 @@ from fetal_lm.report.comparison import Comparison
 from fetal_lm.report.page.cases import case_data, cases_of
 from fetal_lm.report.page.curves import curve_data
 from fetal_lm.report.page.headline import headline
-from fetal_lm.report.page.heatmaps import GALLERY_EACH, heatmap_data
+from fetal_lm.report.page.heatmaps import GALLERY_EACH, GALLERY_MODELS, heatmap_data
 from fetal_lm.report.page.selections import agreement_data, filters
 from fetal_lm.report.page.series import series_of
 from fetal_lm.report.page.thumbnails import thumbnails
@@ -50,6 +50,7 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
     data: dict[str, Any] = {
         "landmarks": NAMES,
         "galleryEach": GALLERY_EACH,
+        "galleryModels": GALLERY_MODELS,
         "colours": MODEL_COLOURS,
         "entries": [entry.label for entry in comparison.entries],
         "series": [{"entry": one.entry, "label": one.label, "primary": one.primary} for one in series],
@@ -71,6 +72,12 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
                 f"{len(cases.left_out)} of {len(cases.left_out) + len(cases.runs)} runs are in the table and the "
                 "learning curves, but not in the other plots, the agreement and the gallery, which they would make "
                 f"slow: {some(cases.left_out, NAMED_AT_MOST)}."
+            )
+        models = len(comparison.entries)
+        if models > GALLERY_MODELS:
+            notices.append(
+                f"The gallery shows the first {GALLERY_MODELS} of {models} models, in the table's order; the other "
+                f"{models - GALLERY_MODELS} would make it slow, and each is shown where the filter chooses it alone."
             )
     return environment.get_template("page.html.j2").render(
         name=sweep.folder.resolve().name,

@@ -21,6 +21,9 @@ BUDGET_BYTES: Final = 1_200_000
 GALLERY_EACH: Final = 3
 """How many best, median and worst images the gallery shows of a series."""
 
+GALLERY_MODELS: Final = 20
+"""How many models the gallery shows at once, the table's first: each adds some pictures, which a browser lays out."""
+
 BRANCH: Final = "heatmap"
 COLOUR_BGR: Final = (64, 64, 255)
 WEBP_QUALITY: Final = 50
@@ -39,7 +42,7 @@ def heatmap_data(
     read: dict[int, tuple[Heatmaps, dict[str, int]] | None] = {}
     reasons: list[str] = []
     numbers = cases.predictions["series"].to_numpy()
-    wanted = [row for row in _in_order(cases) if series[int(numbers[row])].branch == BRANCH]
+    wanted = [row for row in _in_order(cases, series) if series[int(numbers[row])].branch == BRANCH]
     runs, images = cases.predictions["run"].to_numpy(), cases.predictions["image"].to_numpy()
     total, left_out, unread = 0, 0, 0
     for row in wanted:
@@ -77,18 +80,19 @@ def heatmap_data(
     return found, notices
 
 
-def _in_order(cases: Cases) -> list[int]:
+def _in_order(cases: Cases, series: Sequence[Series]) -> list[int]:
     """Every prediction once: what the gallery shows with the filters as they open, then with others, then the rest."""
     order = _ranked(cases, np.arange(len(cases.predictions)))[::-1]
-    return list(dict.fromkeys([*_gallery(cases), *(int(row) for row in order)]))
+    return list(dict.fromkeys([*_gallery(cases, series), *(int(row) for row in order)]))
 
 
-def _gallery(cases: Cases) -> Iterator[int]:
-    series = cases.predictions["series"].to_numpy()
+def _gallery(cases: Cases, series: Sequence[Series]) -> Iterator[int]:
+    numbers = cases.predictions["series"].to_numpy()
+    shown = [int(number) for number in np.unique(numbers) if series[int(number)].entry < GALLERY_MODELS]
     for selection in sorted(selections(cases), key=_filters_set):
         chosen = chosen_rows(cases, selection)
-        for number in np.unique(series):
-            ranked = _ranked(cases, np.flatnonzero(chosen & (series == number)))
+        for number in shown:
+            ranked = _ranked(cases, np.flatnonzero(chosen & (numbers == number)))
             middle = max(0, (len(ranked) - GALLERY_EACH) // 2)
             for part in (ranked[-GALLERY_EACH:], ranked[:GALLERY_EACH], ranked[middle : middle + GALLERY_EACH]):
                 yield from (int(row) for row in part)

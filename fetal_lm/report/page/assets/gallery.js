@@ -25,9 +25,14 @@ function extremes(rows) {
   return ["worst", "median", "best"].flatMap((kind) => found[kind].map((row) => [kind, row]));
 }
 
+/** Series whose pictures are shown: those of the first models, or the one that the filter chooses, whichever it is. */
+function gallerySeries() {
+  return shownSeries().filter((series) => chosen.series !== "all" || DATA.series[series].entry < DATA.galleryModels);
+}
+
 function drawGallery() {
   const blocks = [];
-  for (const series of shownSeries()) {
+  for (const series of gallerySeries()) {
     const rows = shownRows(String(series));
     if (!rows.length) continue;
     const cards = element("div", "", { class: "cards" });

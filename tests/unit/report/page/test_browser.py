@@ -5,13 +5,21 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import pandas as pd
 import pytest
 
+from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.report.comparison import compare
+from fetal_lm.report.page import document
 from fetal_lm.report.page.document import write_page
+from fetal_lm.report.predictions import prediction_table, write_predictions
+from fetal_lm.report.row import RunRow, write_row
 from fetal_lm.report.sweep import read_sweep
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -29,12 +37,11 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture
-def page(browser: Any, three_models: Path, give_heatmaps: Callable[[Path], None]) -> Iterator[Any]:
-    for run in three_models.glob("[0-9]"):
-        give_heatmaps(run)
-    sweep = read_sweep(three_models)
-    path = three_models / "page.html"
+@contextmanager
+def opened_page(browser: Any, folder: Path) -> Iterator[Any]:
+    """The page of a sweep in a tab of its own; at the end no script has complained."""
+    sweep = read_sweep(folder)
+    path = folder / "page.html"
     write_page(compare(sweep), sweep, path)
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     opened.set_default_timeout(PATIENCE_MS)
@@ -45,6 +52,31 @@ def page(browser: Any, three_models: Path, give_heatmaps: Callable[[Path], None]
     yield opened
     opened.close()
     assert not errors
+
+
+@pytest.fixture
+def page(browser: Any, three_models: Path, give_heatmaps: Callable[[Path], None]) -> Iterator[Any]:
+    for run in three_models.glob("[0-9]"):
+        give_heatmaps(run)
+    with opened_page(browser, three_models) as opened:
+        yield opened
+
+
+@pytest.fixture
+def two_folds(tmp_path: Path, make_row: Callable[..., RunRow]) -> Path:
+    """One model on phantom heads, which have images, six in each of two folds."""
+    records = Phantom(seed=0, images=12).records()
+    for fold in (0, 1):
+        tested = records[6 * fold : 6 * fold + 6]
+        truth = np.stack([record.points_orig for record in tested])
+        table = prediction_table(tested, {"heatmap": truth + np.random.default_rng(fold).normal(0, 4, truth.shape)})
+        folder = tmp_path / "folds" / str(fold)
+        folder.mkdir(parents=True)
+        write_predictions(table, folder / "predictions.csv")
+        write_row(make_row(table, fold=fold, split_digest=str(fold)), folder / "row.json")
+        source = "_target_: fetal_lm.data.adapters.phantom.Phantom, seed: 0, images: 12"
+        (folder / "config.yaml").write_text(f"data: {{source: {{{source}}}}}\n")
+    return tmp_path / "folds"
 
 
 def wait_until(page: Any, condition: str) -> None:
@@ -71,6 +103,71 @@ def test_a_click_on_a_point_shows_its_image(page: Any) -> None:
     assert page.locator("#case-title").text_content() == page.evaluate(f"nameOf({row})")
     page.keyboard.press("Escape")
     assert page.locator("#case[open]").count() == 0
+
+
+def test_a_point_of_the_agreement_shows_its_picture_and_folds_and_sizes_choose_points(
+    browser: Any, two_folds: Path
+) -> None:
+    source = Phantom(seed=0, images=12)
+    records = {record.image: record for record in source.records()}
+    table = pd.concat([run.predictions for run in read_sweep(two_folds).runs], ignore_index=True)
+    large = set(table["image"][table["true_hc_mm"] > table["true_hc_mm"].quantile(2 / 3)])
+    second_fold = set(list(records)[6:])
+    assert 0 < len(large & second_fold) < len(large) == 4
+    with opened_page(browser, two_folds) as page:
+
+        def drawn() -> set[str]:
+            rows = "document.getElementById('agreement-hc').data.at(-1).customdata"
+            return set(page.evaluate(f"{rows}.map(nameOf)"))
+
+        def listed() -> set[str]:
+            return set(page.locator("#list tbody td:first-child").all_text_contents())
+
+        plot(page, "agreement-hc")
+        assert drawn() == listed() == set(records)
+        name = page.evaluate("nameOf(document.getElementById('agreement-hc').data.at(-1).customdata.at(-1))")
+        page.locator("#agreement-hc .scatterlayer .point").last.click(force=True)
+        page.wait_for_selector("#case[open]")
+        assert page.locator("#case-title").text_content() == name
+        for kind in ("truth", "prediction"):
+            page.locator(f"#case .draw [data-kind={kind}]").uncheck()
+        shot = np.frombuffer(page.locator("#case-picture image").screenshot(), dtype=np.uint8)
+        shown = cv2.resize(cv2.imdecode(shot, cv2.IMREAD_GRAYSCALE), (80, 54), interpolation=cv2.INTER_AREA)
+        likeness = {
+            image: np.corrcoef(
+                shown.ravel(), cv2.resize(source.read(record), (80, 54), interpolation=cv2.INTER_AREA).ravel()
+            )[0, 1]
+            for image, record in records.items()
+        }
+        assert max(likeness, key=lambda image: likeness[image]) == name
+        assert likeness[name] > 0.95
+        page.keyboard.press("Escape")
+
+        page.locator("#filters [name=fold]").select_option("1")
+        assert page.locator("#shown").text_content() == "6 predictions of 6 images"
+        assert listed() == second_fold
+        page.locator("#filters [name=size]").select_option("2")
+        chosen = large & second_fold
+        assert page.locator("#shown").text_content() == f"{len(chosen)} predictions of {len(chosen)} images"
+        wait_until(page, f"document.getElementById('agreement-hc').data.at(-1).x.length === {len(chosen)}")
+        assert drawn() == listed() == chosen
+        cards = page.locator("#gallery .card strong").all_text_contents()
+        assert {text.split(": ")[1] for text in cards} == chosen
+        assert page.locator("#gallery svg image").count() == len(chosen)
+        points = page.locator("#agreement-table tbody td:last-child").all_text_contents()
+        assert points == [str(len(chosen))] * 3
+
+
+def test_the_gallery_is_of_the_first_models_or_of_the_one_that_is_chosen(
+    browser: Any, three_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "GALLERY_MODELS", 1)
+    with opened_page(browser, three_models) as page:
+        assert page.locator("#gallery h3").all_text_contents() == ["H1 single_hourglass"]
+        page.locator("#filters [name=series]").select_option("3")
+        assert page.locator("#gallery h3").all_text_contents() == ["H3 stacked_hourglass"]
+        assert page.locator("#gallery .card").count() == 4
+        assert page.locator("#agreement-table tbody tr").count() == 3
 
 
 def test_the_keyboard_reaches_points(page: Any) -> None:

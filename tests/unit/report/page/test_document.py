@@ -17,7 +17,7 @@ from fetal_lm.errors import InputError
 from fetal_lm.report.command import report_sweep
 from fetal_lm.report.comparison import compare
 from fetal_lm.report.heatmaps import read_heatmaps
-from fetal_lm.report.page import document
+from fetal_lm.report.page import document, heatmaps
 from fetal_lm.report.page.cases import cases_of
 from fetal_lm.report.page.heatmaps import heatmap_data
 from fetal_lm.report.page.selections import selections
@@ -181,6 +181,27 @@ def test_damaged_heatmaps_are_named_on_the_page(tmp_path: Path, make_run: Any, g
     html = page_of(tmp_path / "s")
     assert f"2 of 4 predictions have no heatmaps to show. The first reason: {path}" in html
     assert len(data_of(html, "heatmaps")) == 2
+
+
+def test_the_gallery_is_of_the_first_models_and_says_so(
+    three_models: Path, give_heatmaps: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in three_models.glob("[0-9]"):
+        give_heatmaps(run)
+    assert "The gallery shows" not in page_of(three_models)
+    for module in (document, heatmaps):
+        monkeypatch.setattr(module, "GALLERY_MODELS", 2)
+    html = page_of(three_models)
+    assert "The gallery shows the first 2 of 3 models, in the table&#39;s order; the other 1 would make it slow" in html
+    data = data_of(html)
+    assert data["galleryModels"] == 2
+    # Where not all heatmaps fit, those of models that the gallery leaves out go first.
+    comparison = compare(read_sweep(three_models))
+    series = series_of(comparison.entries)
+    cases = cases_of(comparison.entries, series)
+    size = sum(len(one["uri"]) for one in data_of(html, "heatmaps").values())
+    kept, _ = heatmap_data(cases, series, budget_bytes=size * 8 // 12)
+    assert {series[data["predictions"]["series"][int(row)]].entry for row in kept} == {0, 1}
 
 
 def test_a_configuration_runs_no_foreign_code(three_models: Path) -> None:
