@@ -13,7 +13,7 @@ from fetal_lm.atomic import atomic_path
 from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.export.onnx_file import check_installed, onnx_bytes
-from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, Parity, parity
+from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, TOLERANCE_RESIZED_PX, Parity, parity
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.predict.engine import EXPORTED_SUFFIX
 from fetal_lm.predict.exported import About
@@ -57,7 +57,8 @@ def export(
         say(
             console,
             f"{output}: NOT written: on {found.images} images its points are up to {found.points_px:.3g} px from "
-            f"torch's (allowed {TOLERANCE_PX} of the network's frame), its confidences {found.confidence:.3g} (allowed "
+            f"torch's (allowed {TOLERANCE_PX} of the network's frame; {found.resized_px:.3g} where it resizes images "
+            f"itself, allowed {TOLERANCE_RESIZED_PX}), its confidences {found.confidence:.3g} (allowed "
             f"{TOLERANCE_CONFIDENCE}); measure with the run's folder",
         )
         return DIFFERENT
@@ -129,7 +130,8 @@ def _print_summary(console: Console, output: Path, size: int, run: TrainedRun, f
         )
     say(
         console,
-        f"wrote {output}: {size / 1e6:.1f} MB; within {found.points_px:.2g} px of torch in the same arithmetic, "
-        f"confidences within {found.confidence:.1g} ({found.images} images)",
+        f"wrote {output}: {size / 1e6:.1f} MB; within {found.points_px:.2g} px of torch in the same arithmetic "
+        f"({found.resized_px:.2g} where it resizes images itself), confidences within {found.confidence:.1g} "
+        f"({found.images} images)",
     )
     say(console, f"Next: fetal-lm predict IMAGES --model {output} --output DIR")
