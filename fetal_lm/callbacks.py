@@ -100,16 +100,16 @@ class EpochLines(pl.Callback):
 
     Args:
         name: of the run.
-        monitor: the metric that selects.
+        monitor: the metric that selects, to be said too; None where none does.
     """
 
-    def __init__(self, name: str, *, monitor: str) -> None:
+    def __init__(self, name: str, *, monitor: str | None) -> None:
         self._name = name
         self._monitor = monitor
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Called after the epoch's validation."""
-        value = trainer.callback_metrics.get(self._monitor)
+        value = None if self._monitor is None else trainer.callback_metrics.get(self._monitor)
         said = "" if value is None else f", {self._monitor} {float(value):.2f}"
         log.info("%s: epoch %d of %s%s", self._name, trainer.current_epoch + 1, trainer.max_epochs, said)
 

@@ -199,7 +199,7 @@ def _split_records(cfg: DictConfig) -> tuple[Source, list[Record], Split]:
     return source, records, split
 
 
-def _check_monitor(monitor: str, split: Split, records: list[Record]) -> None:
+def _check_monitor(monitor: str | None, split: Split, records: list[Record]) -> None:
     """Refuses to select by millimetres where there are none; what is no metric shows at the first validation."""
     if str(monitor).endswith("_mm") and all(math.isnan(records[index].mm_per_px) for index in split.val):
         raise InputError(
@@ -266,7 +266,12 @@ def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer
         options, logger=logger or False, callbacks=list(callbacks.values()), default_root_dir=folder,
         plugins=[AtomicCheckpoints()], use_distributed_sampler=False, _convert_="all",
     )  # fmt: skip
-    if trainer.check_val_every_n_epoch is None and str(cfg.optim.schedule._target_).endswith(".halve_on_plateau"):
+    plateau = str(cfg.optim.schedule._target_).endswith(".halve_on_plateau")
+    if plateau and cfg.monitor is None:
+        raise InputError(
+            "optim=adam_plateau watches the monitor, but monitor=null; name a metric, or choose optim=adamw"
+        )
+    if plateau and trainer.check_val_every_n_epoch is None:
         raise InputError(
             "optim=adam_plateau asks for a validation at the end of each epoch, but trainer.val_check_interval counts "
             "steps over all epochs here (trainer.check_val_every_n_epoch=null); choose optim=adamw"

@@ -83,7 +83,7 @@ class Hypothesis(pl.LightningModule, ABC):
         loss: heatmap loss and its activation.
         optimizer: called with the parameters.
         schedule: learning rate over the run; see `hypotheses.schedules`.
-        monitor: name of the metric that selects, for schedules that watch it.
+        monitor: name of the metric that selects, for schedules that watch it; None where none does.
         size_net: height and width of the images.
         canonical: whether predictions are renamed to canonical order, as the labels are.
         isotropic: whether images keep their aspect ratio, so that a right angle in them is one.
@@ -109,7 +109,7 @@ class Hypothesis(pl.LightningModule, ABC):
         loss: HeatmapLoss,
         optimizer: OptimizerFactory,
         schedule: Schedule,
-        monitor: str,
+        monitor: str | None,
         size_net: Sequence[int],
         canonical: bool,
         isotropic: bool,

@@ -41,7 +41,7 @@ class SearchSweeper(Sweeper):
         params: what is searched (`space.parse_space`), by option; the command line replaces it.
     """
 
-    def __init__(self, *, trials: Any, at_once: Any, seed: int, monitor: str, params: Mapping[str, Any]) -> None:
+    def __init__(self, *, trials: Any, at_once: Any, seed: int, monitor: Any, params: Mapping[str, Any]) -> None:
         self._trials = trials
         self._at_once = at_once
         self._seed = seed
@@ -70,6 +70,10 @@ class SearchSweeper(Sweeper):
         for name, value in (("search.trials", self._trials), ("search.at_once", self._at_once)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: expected a whole number, at least 1, got {value!r}")
+        if not isinstance(self._monitor, str):
+            raise InputError(
+                f"monitor: a search minimises a metric, got {self._monitor!r}; name one, as monitor=val/mre_px"
+            )
         ranges = [f"{key}={value}" for key, value in self._params.items()]
         space = parse_space([*ranges, *arguments], monitor=self._monitor)
         # What Hydra refuses, an option that is not there, it says before anything is touched.

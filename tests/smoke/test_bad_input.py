@@ -36,6 +36,7 @@ from .test_sweep import inspect
             ["optim=adam_plateau", "+trainer.check_val_every_n_epoch=null"],
             ["optim=adam_plateau", "at the end of each epoch"],
         ),
+        (["optim=adam_plateau", "monitor=null"], ["optim=adam_plateau watches the monitor, but monitor=null"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )

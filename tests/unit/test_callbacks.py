@@ -162,6 +162,7 @@ def select(folder, *values, monitor="val/mre_px"):
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*lower than")
 def test_what_selects_is_a_metric_that_was_a_number_once(tmp_path):
     assert select(tmp_path / "early", math.nan, 3.0, math.nan, 2.0, 4.0) == 3
+    assert select(tmp_path / "last", 2.0, 3.0, 4.0, monitor=None) == 2
     with pytest.raises(InputError, match=r"monitor=val/typo: the validation has no such metric.*one of val/mre_px$"):
         select(tmp_path / "typo", 1.0, monitor="val/typo")
     with pytest.raises(InputError, match=r"monitor=val/mre_px: was a number after no epoch"):
