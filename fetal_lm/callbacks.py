@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from fetal_lm.atomic import atomic_path
+from fetal_lm.checkpoints import LAST
 from fetal_lm.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -218,6 +219,12 @@ class ModelCheckpoint(pl.callbacks.ModelCheckpoint):
     score: the next epoch, however bad, would become `best.ckpt`. The class has Lightning's name because its state in a
     checkpoint goes by it.
     """
+
+    @property
+    def state_key(self) -> str:
+        """Lightning's, which leaves the file's name out: with `monitor=null` that of `best` would be that of `last`."""
+        key: str = super().state_key
+        return key if self.monitor is not None or self.filename == LAST else f"{key}{self.filename}"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the state as one of files of the same names in the present folder."""

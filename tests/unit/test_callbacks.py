@@ -32,8 +32,17 @@ def test_the_best_so_far_is_known_though_the_folder_was_moved(tmp_path):
 
 
 def test_its_state_has_lightnings_name(tmp_path):
-    options = {"dirpath": tmp_path, "monitor": "val/mre_px"}
-    assert ModelCheckpoint(**options).state_key == pl.callbacks.ModelCheckpoint(**options).state_key
+    for options in ({"filename": "best", "monitor": "val/mre_px"}, {"filename": "last"}):
+        ours, lightnings = (
+            kind(dirpath=tmp_path, **options) for kind in (ModelCheckpoint, pl.callbacks.ModelCheckpoint)
+        )
+        assert ours.state_key == lightnings.state_key
+
+
+def test_where_nothing_is_monitored_the_two_are_told_apart(tmp_path):
+    both = [ModelCheckpoint(dirpath=tmp_path, filename=name) for name in ("best", "last")]
+    pl.Trainer(accelerator="cpu", logger=False, callbacks=both)
+    assert both[0].state_key != both[1].state_key
 
 
 def test_a_checkpoint_never_lies_cut_short_under_its_name(tmp_path, monkeypatch):
