@@ -9,10 +9,12 @@ installed (`pip install openvino`). Times take turns and are of one image of the
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -83,7 +85,7 @@ def _rows(
         finds.append(opener())
         finds[-1](fitted[0])
         opened_s.append(time.perf_counter() - started)
-    times_s = in_turn([(lambda find=find: find(fitted[0]), 1) for find in finds], REPEATS)
+    times_s = in_turn([(partial(find, fitted[0]), 1) for find in finds], REPEATS)
     for name, find, first_s, time_s in zip(openers, finds, opened_s, times_s, strict=True):
         off_mm = [
             abs(_hc_mm(record, _points_orig(record, find(image).points[0], frame)) - _hc_mm(record, record.points_orig))
@@ -119,8 +121,7 @@ def _by_torch(run: Path, *, compiled: bool = False) -> TorchEngine:
 
 
 def _by_openvino(path: Path) -> Find:
-    import openvino
-
+    openvino = importlib.import_module("openvino")
     compiled = openvino.Core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
 
     def find(image: Image) -> Found:
