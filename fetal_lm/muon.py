@@ -17,6 +17,7 @@ NEWTON_SCHULZ: Final = (3.4445, -4.7750, 2.0315)
 and 1.2 after five times, those below about 0.002 excepted."""
 
 RMS_OF_ADAMW: Final = 0.2
+"""Of a step of AdamW, in learning rates, as Liu et al. found it."""
 
 
 class Muon(AdamW):

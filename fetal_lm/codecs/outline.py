@@ -33,7 +33,7 @@ EDGE: Final = 0.5
 
 LEANING: Final = 16.0
 """Of an ellipse whose axes differ by a share f of the longer one, the direction is corrected by 1 / (1 + LEANING f) of
-what the guide says. Chosen on validation images (`experiments/LOG.md`); a usual head has f = 0.2."""
+what the guide says. Chosen on validation images (`experiments/accuracy/leaning.py`); a usual head has f = 0.2."""
 
 
 class Ellipse(NamedTuple):
@@ -134,13 +134,13 @@ def residual(inside: Float[Tensor, "*n h w"], ellipse: Ellipse, window: float) -
 
 
 def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic: bool) -> Float[Tensor, "*n 4 2"]:
-    """The ends of two conjugate diameters, named as the landmarks of a guide name those that are nearest.
+    """The ends of an ellipse's OFD and BPD, named as the landmarks of a guide name those that are nearest.
 
-    In a squashed frame they are those nearest to the guide's, which is a least-squares rotation where the ellipse is a
-    circle. In an isotropic one a right angle says more: the lengths are those of the ellipse's axes, the only conjugate
-    diameters at right angles, and the direction lies between the axes' and the guide's. The rounder a head, the less
-    its edge tells of the direction, and the more the guide counts (`LEANING`). Either diameter of the guide may be NaN;
-    where both are, so is the result.
+    In a squashed frame they are the conjugate diameters nearest to the guide's, which is a least-squares rotation where
+    the ellipse is a circle. In an isotropic one a right angle says more: the lengths are those of the ellipse's axes,
+    the only conjugate diameters at right angles, and the direction lies between the axes' and the guide's. The rounder
+    a head, the less its edge tells of the direction, and the more the guide counts (`LEANING`). Either diameter of the
+    guide may be NaN; where both are, so is the result.
 
     Args:
         ellipse: in pixels of a map.

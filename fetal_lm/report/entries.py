@@ -12,8 +12,7 @@ import pandas as pd
 from fetal_lm.incidental import is_incidental
 from fetal_lm.report.sweep import Run
 
-# What a comparison is about or what only says where files go; any other that is not
-# incidental makes a variant of its own.
+# What a comparison is about or where files go; any other override that is not incidental makes a variant of its own.
 _NOT_A_VARIANT: Final = re.compile(
     r"[+~]*(?:(?:model|seed|data\.fold|experiment|ckpt_path)=|(?:logger|paths|hydra|search)[=./@])"
 )
