@@ -30,6 +30,7 @@ from timing import in_turn
 from fetal_lm import biometry, geometry
 from fetal_lm.data.adapters.hc18 import Hc18
 from fetal_lm.data.records import Record
+from fetal_lm.errors import InputError
 from fetal_lm.export.command import export
 from fetal_lm.predict.engine import Engine, Found
 from fetal_lm.predict.exported import IMAGE
@@ -51,16 +52,19 @@ def main(
     images: Annotated[int, typer.Option(min=1, help="How many test images to measure.")] = 100,
 ) -> None:
     """Prints the table."""
-    source, torchs = Hc18(root=root), _by_torch(run)
-    parts = load_run(run).manifest.parts
-    training, test = (
-        [record for record in source.records() if record.image in parts[part]] for part in ("train", "test")
-    )
+    try:
+        source, loaded = Hc18(root=root), load_run(run)
+        records = source.records()
+    except InputError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    frame, parts = TorchEngine(loaded, bfloat16=loaded.bfloat16), loaded.manifest.parts
+    training, test = ([record for record in records if record.image in parts[part]] for part in ("train", "test"))
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
         if export(run, plain, flips=False):
             raise typer.Exit(1)
-        calibration = [_fitted(source, record, torchs) for record in _spread(training, CALIBRATION_IMAGES)]
+        calibration = [_fitted(source, record, frame) for record in _spread(training, CALIBRATION_IMAGES)]
         _quantise(plain, small, calibration)
         openers: dict[str, Callable[[], Find]] = {
             "torch": lambda: _by_torch(run).find,
@@ -70,7 +74,7 @@ def main(
         }
         if importlib.util.find_spec("openvino"):
             openers["OpenVINO"] = lambda: _by_openvino(plain)
-        rows = list(_rows(openers, source, _spread(test, images), torchs))
+        rows = list(_rows(openers, source, _spread(test, images), frame))
     headers = ["engine", "open and first image, s", "ms an image", "HC, mm off on average"]
     Console().print("\n".join(table_lines(headers, rows)), markup=False, soft_wrap=True)
 
