@@ -15,18 +15,29 @@ STRIDES: Final = (1, 2, 4)
 class Hourglass(nn.Module):
     """Halves the resolution `depth` times and comes back, adding a skip connection at every resolution.
 
+    With `growth` above 1 every halving widens the features, as in a U-Net (Ronneberger, Fischer, Brox, MICCAI 2015):
+    parameters where they cost little time.
+
+    Args:
+        depth: halvings.
+        channels: width at the resolution that comes in and goes out.
+        growth: width below a halving by that above it; widths are rounded to multiples of 8 where they change.
+
     Raises:
-        ValueError: `depth` is not positive.
+        ValueError: `depth` is not positive, or `growth` is below 1.
     """
 
-    def __init__(self, depth: int, channels: int) -> None:
+    def __init__(self, depth: int, channels: int, growth: float = 1.0) -> None:
         super().__init__()
         if depth < 1:
             raise ValueError(f"an hourglass needs a depth of 1 or more, not {depth}")
+        if growth < 1:
+            raise ValueError(f"an hourglass's growth must be 1 or more, not {growth:g}")
+        inner = channels if growth == 1 else 8 * round(channels * growth / 8)
         self.skip = Residual(channels, channels)
-        self.down = nn.Sequential(nn.MaxPool2d(2), Residual(channels, channels))
-        self.inner: nn.Module = Hourglass(depth - 1, channels) if depth > 1 else Residual(channels, channels)
-        self.up = nn.Sequential(Residual(channels, channels), nn.Upsample(scale_factor=2, mode="nearest"))
+        self.down = nn.Sequential(nn.MaxPool2d(2), Residual(channels, inner))
+        self.inner: nn.Module = Hourglass(depth - 1, inner, growth) if depth > 1 else Residual(inner, inner)
+        self.up = nn.Sequential(Residual(inner, channels), nn.Upsample(scale_factor=2, mode="nearest"))
 
     def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
         """Features of the same shape; h and w must be multiples of `2 ** depth`."""

@@ -20,7 +20,8 @@ class StackedHourglass(nn.Module):
     Args:
         stacks: number of hourglasses, S.
         depth: halvings inside each hourglass; H / stride and W / stride must be multiples of `2 ** depth`.
-        channels: width C of the features.
+        channels: width C of the features at the maps' resolution.
+        growth: by which the width grows at every halving; 1 is the hourglass of Newell et al.
         stride: image pixels per heatmap pixel: 1, 2 or 4.
         in_channels: 1 for grey images; a grey image is repeated where it is 3.
         maps: number of heatmaps, K.
@@ -35,6 +36,7 @@ class StackedHourglass(nn.Module):
         stacks: int = 1,
         depth: int = 4,
         channels: int = 64,
+        growth: float = 1.0,
         stride: int = 4,
         in_channels: int = 1,
         maps: int = landmarks.COUNT,
@@ -51,7 +53,7 @@ class StackedHourglass(nn.Module):
         self.stem = stem(in_channels, channels, stride)
         self.hourglasses = nn.ModuleList(
             nn.Sequential(
-                Hourglass(depth, channels), Residual(channels, channels), ConvNorm(channels, channels, kernel=1)
+                Hourglass(depth, channels, growth), Residual(channels, channels), ConvNorm(channels, channels, kernel=1)
             )
             for _ in range(stacks)
         )

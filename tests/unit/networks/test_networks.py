@@ -16,6 +16,21 @@ def test_shapes(stride, stacks, in_channels):
     assert features.shape == (2, 8, 32 // stride, 48 // stride)
 
 
+def test_a_growing_hourglass_is_wider_below_every_halving_and_comes_back_to_its_width():
+    hourglass = Hourglass(2, 24, growth=1.5)
+    seen = []
+    for module in (hourglass.down, hourglass.inner.down, hourglass):
+        module.register_forward_hook(lambda _module, _inputs, out: seen.append(tuple(out.shape)))
+    hourglass(torch.rand(1, 24, 8, 12))
+    assert seen == [(1, 32, 4, 6), (1, 48, 2, 3), (1, 24, 8, 12)]
+
+
+def test_growth_of_1_is_the_hourglass_that_it_was():
+    plain, grown = Hourglass(2, 20), Hourglass(2, 20, growth=1.0)
+    assert [tuple(value.shape) for value in plain.parameters()] == [tuple(value.shape) for value in grown.parameters()]
+    assert {value.shape[0] for value in grown.parameters()} == {20}
+
+
 def test_later_stacks_see_the_maps_of_earlier_ones():
     network = StackedHourglass(stacks=2, depth=1, channels=8, stride=4).eval()
     image = torch.rand(1, 1, 32, 48)
@@ -69,6 +84,7 @@ def test_the_coordinate_head_starts_at_the_centre():
         (lambda: StackedHourglass(stride=3), "one of"),
         (lambda: StackedHourglass(stacks=0), "1 stack or more"),
         (lambda: Hourglass(0, 8), "depth of 1 or more"),
+        (lambda: Hourglass(1, 8, growth=0.5), "growth must be 1 or more, not 0.5"),
     ],
 )
 def test_impossible_sizes_are_refused(make, message):
