@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fetal_lm.atomic import atomic_path
 
@@ -51,6 +52,13 @@ def plain_number(value: float, _: object = None) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, atomically."""
+    """Writes a figure as PNG, atomically.
+
+    Not by `print_figure`, which draws everything twice, once for the layout alone.
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_figure(temporary, format="png")
+        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(
+            temporary, format="PNG", dpi=(figure.dpi, figure.dpi)
+        )

@@ -58,6 +58,7 @@ def overlay_picture(
     figure, axes = grid(count, columns, (4.6, 3.7), title)
     for axis in axes:
         axis.set_axis_off()
+        axis.set(xticks=[], yticks=[])  # which the layout measures even where they are not drawn
     for index, (image, row) in enumerate(zip(images, table.to_dict("records"), strict=True)):
         if image.shape != (row["height"], row["width"]):
             raise ValueError(f"{row['image']}: the image is {image.shape}, its row says {row['height'], row['width']}")
