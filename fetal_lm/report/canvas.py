@@ -57,8 +57,7 @@ def save(figure: Figure, path: Path) -> None:
     Not by `print_figure`, which draws everything twice, once for the layout alone.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     with atomic_path(path) as temporary:
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(
-            temporary, format="PNG", dpi=(figure.dpi, figure.dpi)
-        )
+        Image.fromarray(pixels).convert("RGB").save(temporary, format="PNG", dpi=(figure.dpi, figure.dpi))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -309,3 +310,38 @@ def test_the_ladder_refuses_what_cannot_be_paired(
     with pytest.raises(typer.Exit):
         modules["ladder"].main([f"a={base}"], against=None, root=None, output=output)
     assert "expected the columns rung, model, against" in capsys.readouterr().err
+
+
+def test_seen_and_unseen_side_by_side(
+    tmp_path: Path,
+    make_sweep: MakeSweep,
+    make_row: Callable[..., RunRow],
+    modules: Modules,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unseen(number: int, _: int) -> np.ndarray:
+        return stretched(number, 4.0 + number / 10, 2.0 * (-1) ** number)
+
+    def seen(number: int, _: int) -> np.ndarray:
+        return stretched(number, 2.0 + number / 10, 2.0 * (-1) ** (number // 10))
+
+    sweep = make_sweep("sweep", unseen)
+    folds = make_sweep("seen", seen)
+    table = pd.concat([run.predictions for run in read_sweep(folds).runs], ignore_index=True)
+    one = tmp_path / "one" / "0"
+    one.mkdir(parents=True)
+    write_predictions(table, one / "predictions.csv")
+    (one / "config.yaml").write_text("data:\n  folds: 5\n")
+    write_row(make_row(table, fold=None, test_images_seen=20), one / "row.json")
+    modules["seen"].main(sweep, one.parent, root=None, output=tmp_path / "out")
+    printed = capsys.readouterr().out
+    # 4 and 2 px too long, at 0.5 mm, and a little more from image to image: the same order of all, 1 mm apart.
+    assert re.search(r"\| OFD \| 1.00 \| 2.4[78] \[.*\] \| 1.4[78] \[.*\] \| 1.00 \[1.00, 1.00\] \|", printed)
+    assert "| BPD | 0.00 | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [" in printed
+    assert "| OFD, mean absolute error, mm | 1.20 | 2.4" in printed
+    assert (tmp_path / "out" / "seen.png").stat().st_size > 10_000
+
+    write_row(make_row(table, fold=None, test_images_seen=12), one / "row.json")
+    with pytest.raises(typer.Exit):
+        modules["seen"].main(sweep, one.parent, root=None, output=tmp_path / "out")
+    assert "expected weights that were trained on all 20 images, but these had seen 12" in capsys.readouterr().err
