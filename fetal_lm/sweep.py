@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fetal_lm.atomic import write_text
 from fetal_lm.errors import InputError
+from fetal_lm.incidental import is_incidental
 from fetal_lm.job import FILE_NAME as JOB_FILE
 from fetal_lm.job import State, read_job
 from fetal_lm.lock import holder, locked
@@ -37,6 +38,16 @@ log = logging.getLogger(__name__)
 JOB_FOLDER: Final = "${hydra:job.num}"
 GRID: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 """Hydra's own sweeper, all of whose jobs are known before the first one."""
+
+FOLD: Final = "data.fold="
+
+
+class Listed(NamedTuple):
+    """A job as its sweep lists it: see `expand`."""
+
+    name: str
+    variant: str
+
 
 # Our configuration of a launcher has the name of the plugin's, which Hydra then takes for its schema: as it should, but
 # it calls that deprecated. At import, because a launcher's processes compose before they call anything of this package.
@@ -131,7 +142,8 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
         defaults: model and seed of jobs that name none.
 
     Returns:
-        For each job its number, a name `model-seed` (followed by what else is swept) and its overrides.
+        For each job its number, its name `model-seed` (followed by what else is swept), its variant (what is swept
+        besides model, seed, fold and what no result depends on; empty for nothing) and its overrides.
 
     Example:
         >>> [job["name"] for job in expand(["model=a,b", "optim.lr=1,2"], defaults={"model": "a", "seed": "0"})]
@@ -156,10 +168,21 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
             {
                 "number": number,
                 "name": "-".join([*named, *extras]),
+                "variant": " ".join(extra for extra in extras if not (extra.startswith(FOLD) or is_incidental(extra))),
                 "overrides": [f"{key}={value}" for key, value in chosen.items()],
             }
         )
     return jobs
+
+
+def listed(folder: Path) -> Listed | None:
+    """What a job's sweep lists it as; None for a single run, and for a search, each of whose trials is another one."""
+    path = folder.parent / SWEEP_FILE
+    if not path.is_file():
+        return None
+    jobs = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+    found = (job for job in jobs if str(job["number"]) == folder.name and "variant" in job)
+    return next((Listed(job["name"], job["variant"]) for job in found), None)
 
 
 def _check_launcher(config: DictConfig) -> None:

@@ -79,9 +79,10 @@ def wandb_logger(
     Args:
         project: W&B project.
         run_folder: where the run's files go.
-        name: `model-seed`.
+        name: `model-seed`, in a sweep followed by what else it varies.
         group: the sweep.
-        model: the config's name; the run's job type, by which a workspace groups.
+        model: the config's name, followed by the variant where the sweep has several; the run's job type, by which a
+            workspace groups.
         config: nested configuration; it is flattened to dotted keys, which W&B can filter and group by.
         overlays: how many test images at most are stored with truth and prediction.
         models: whether the selected weights are stored.

@@ -38,6 +38,7 @@ from fetal_lm.report.predictions import read_predictions
 from fetal_lm.report.row import RunRow, write_row
 from fetal_lm.resume import check_same_configuration
 from fetal_lm.run_folder import make_room
+from fetal_lm.sweep import listed
 
 log = logging.getLogger(__name__)
 
@@ -127,11 +128,12 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
     logger: Logger | None = None
     exit_code = 1
     try:
+        in_sweep = listed(folder) if HydraConfig.get().mode == RunMode.MULTIRUN else None
         logger = instantiate(cfg.logger, _convert_="all")(
             run_folder=folder,
-            name=name,
+            name=in_sweep.name if in_sweep else name,
             group=_group(folder),
-            model=choices["model"],
+            model=" ".join(filter(None, (choices["model"], in_sweep and in_sweep.variant))),
             config={**config, "code_version": code_version()},
         )
         log.info("%s in %s; %s; threads: %d", name, folder, tracking.location(logger), torch.get_num_threads())

@@ -1,7 +1,7 @@
 """The panels of a sweep's workspace and report: bars, learning curves, error curves, images; one colour per model.
 
-Runs are grouped by their job type, which is the model (`tracking.wandb_logger`): bars and lines are means over seeds
-and folds, their bands reach from the best to the worst run.
+Runs are grouped by their job type, which is the model and its variant (`tracking.wandb_logger`): bars and lines are
+means over seeds and folds, their bands reach from the best to the worst run.
 """
 
 from __future__ import annotations

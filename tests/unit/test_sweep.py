@@ -9,7 +9,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from fetal_lm.lock import locked
-from fetal_lm.sweep import SweepManifest, expand
+from fetal_lm.sweep import Listed, SweepManifest, expand
+from fetal_lm.sweep import listed as listed_as
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -35,6 +36,20 @@ def test_ranges_and_other_swept_keys():
         "h1-0-optim.lr=0.002-data.fold=0",
         "h1-0-optim.lr=0.002-data.fold=1",
     ]
+
+
+def test_a_variant_is_what_changes_results_and_is_neither_seed_nor_fold(tmp_path):
+    swept = ["model=a,b", "seed=0,1", "optim.lr=1e-3,2e-3", "data.fold=range(2)", "data.workers=0,2", "epochs=4"]
+    jobs = expand(swept, defaults=DEFAULTS)
+    assert {job["variant"] for job in jobs} == {"optim.lr=0.001", "optim.lr=0.002"}
+    assert {job["variant"] for job in expand(["model=a,b", "epochs=4"], defaults=DEFAULTS)} == {""}
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": jobs}))
+    assert listed_as(tmp_path / "17") == Listed(jobs[17]["name"], jobs[17]["variant"])
+    assert jobs[17]["name"] == "b-0-optim.lr=0.001-data.fold=0-data.workers=2"
+    assert listed_as(tmp_path / "999") is None
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": [{"number": 0, "name": "trial-0"}]}))
+    assert listed_as(tmp_path / "0") is None
+    assert listed_as(tmp_path / "elsewhere" / "0") is None
 
 
 @pytest.fixture
