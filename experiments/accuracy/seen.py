@@ -31,9 +31,9 @@ from fetal_lm.report.statistics import interval_of_mean
 from fetal_lm.report.sweep import Sweep
 
 LENGTHS: Final = ("hc", "bpd", "ofd")
-LINEAR_MM: Final = 5.0
+LINEAR_MM: Final = 2.0
 """The picture's axes are linear up to here, so that a gross error leaves the others room."""
-TICKS_MM: Final = (-20, -5, -2, 0, 2, 5, 20)
+TICKS_MM: Final = (-20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20)
 DIFFERENCES: Final = (
     "Length", "Correlation of the errors", "Error, unseen, mm", "Error, seen, mm", "Between the two, mm"
 )  # fmt: skip
@@ -126,8 +126,8 @@ def picture(unseen: pd.DataFrame, seen: pd.DataFrame, path: Path) -> None:
         edge = float(np.abs([x, y]).max())
         axis.plot([-edge, edge], [-edge, edge], color="black", lw=0.8)
         axis.plot(x, y, ".", ms=4, alpha=0.6, color=MODEL_COLOURS[0])
-        axis.set_xscale("symlog", linthresh=LINEAR_MM, linscale=2)
-        axis.set_yscale("symlog", linthresh=LINEAR_MM, linscale=2)
+        axis.set_xscale("symlog", linthresh=LINEAR_MM)
+        axis.set_yscale("symlog", linthresh=LINEAR_MM)
         axis.set(xticks=TICKS_MM, xticklabels=TICKS_MM, yticks=TICKS_MM, yticklabels=TICKS_MM)
         axis.set(xlim=(-1.1 * edge, 1.1 * edge), ylim=(-1.1 * edge, 1.1 * edge))
         axis.set(title=length.upper(), xlabel="measured - true, unseen, mm", ylabel="measured - true, seen, mm")
