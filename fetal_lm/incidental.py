@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _WATCHING: Final = (
@@ -26,6 +27,11 @@ INCIDENTAL: Final = (
 )
 """How their dotted keys begin. A sweep goes on with others of them, and the report makes no variant of them."""
 
+# What a comparison is about or where files go.
+_NOT_A_VARIANT: Final = re.compile(
+    r"[+~]*(?:(?:model|seed|data\.fold|experiment|ckpt_path)=|(?:logger|paths|hydra|search)[=./@])"
+)
+
 
 def is_incidental(override: str) -> bool:
     """Whether an override of Hydra's command line changes nothing that a result depends on.
@@ -36,3 +42,13 @@ def is_incidental(override: str) -> bool:
     """
     key = override.partition("=")[0].lstrip("+~")
     return f"{key}.".startswith(INCIDENTAL)
+
+
+def is_variant(override: str) -> bool:
+    """Whether an override sets a run apart from others of its model, beyond seed and fold.
+
+    Example:
+        >>> [is_variant(text) for text in ("loss=mse", "seed=1", "++data.fold=2", "logger.project=a", "data.workers=1")]
+        [True, False, False, False, False]
+    """
+    return not _NOT_A_VARIANT.match(override) and not is_incidental(override)

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fetal_lm.atomic import write_text
 from fetal_lm.errors import InputError
-from fetal_lm.incidental import is_incidental
+from fetal_lm.incidental import is_variant
 from fetal_lm.job import FILE_NAME as JOB_FILE
 from fetal_lm.job import State, read_job
 from fetal_lm.lock import holder, locked
@@ -38,8 +38,6 @@ log = logging.getLogger(__name__)
 JOB_FOLDER: Final = "${hydra:job.num}"
 GRID: Final = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 """Hydra's own sweeper, all of whose jobs are known before the first one."""
-
-FOLD: Final = "data.fold="
 
 
 class Listed(NamedTuple):
@@ -142,8 +140,8 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
         defaults: model and seed of jobs that name none.
 
     Returns:
-        For each job its number, its name `model-seed` (followed by what else is swept), its variant (what is swept
-        besides model, seed, fold and what no result depends on; empty for nothing) and its overrides.
+        For each job its number, its name `model-seed` (followed by what else is swept), its variant (what else has
+        several values and `is_variant`; empty for nothing) and its overrides.
 
     Example:
         >>> [job["name"] for job in expand(["model=a,b", "optim.lr=1,2"], defaults={"model": "a", "seed": "0"})]
@@ -168,7 +166,9 @@ def expand(overrides: Sequence[str], *, defaults: dict[str, str]) -> list[dict[s
             {
                 "number": number,
                 "name": "-".join([*named, *extras]),
-                "variant": " ".join(extra for extra in extras if not (extra.startswith(FOLD) or is_incidental(extra))),
+                "variant": " ".join(
+                    f"{key}={chosen[key]}" for key in axes if len(axes[key]) > 1 and is_variant(f"{key}={chosen[key]}")
+                ),
                 "overrides": [f"{key}={value}" for key, value in chosen.items()],
             }
         )
@@ -180,9 +180,13 @@ def listed(folder: Path) -> Listed | None:
     path = folder.parent / SWEEP_FILE
     if not path.is_file():
         return None
-    jobs = json.loads(path.read_text(encoding="utf-8"))["jobs"]
-    found = (job for job in jobs if str(job["number"]) == folder.name and "variant" in job)
-    return next((Listed(job["name"], job["variant"]) for job in found), None)
+    try:
+        jobs = json.loads(path.read_text(encoding="utf-8"))["jobs"]
+        found = (job for job in jobs if str(job["number"]) == folder.name and "variant" in job)
+        return next((Listed(str(job["name"]), str(job["variant"])) for job in found), None)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        log.warning("%s: not readable (%s: %s); W&B is told of no variant", path, type(error).__name__, error)
+        return None
 
 
 def _check_launcher(config: DictConfig) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pandas as pd
 import wandb
@@ -18,6 +19,10 @@ from fetal_lm.board.runs import mark_sent, mark_unsent
 from fetal_lm.report.row import RunRow
 
 log = logging.getLogger(__name__)
+
+LONGEST_NAME: Final = 128
+LONGEST_JOB_TYPE: Final = 64
+"""What W&B takes, in characters; a run with more is refused, an offline one only when it is sent."""
 
 
 def wandb_mode() -> str:
@@ -93,9 +98,9 @@ def wandb_logger(
     mode = wandb_mode() if getattr(rank_zero_only, "rank", 0) == 0 else "disabled"
     options: dict[str, Any] = {
         "project": project,
-        "name": name,
+        "name": shortened(name, LONGEST_NAME),
         "group": group,
-        "job_type": model,
+        "job_type": shortened(model, LONGEST_JOB_TYPE),
         "dir": run_folder,
         "config": flatten(config),
         "reinit": "finish_previous",
@@ -118,6 +123,18 @@ def wandb_logger(
             mark_unsent(Path(run.dir).parent)
     define_summaries(run)
     return TrackedRun(run, run_folder, overlays=overlays, models=models)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most so many characters; of a longer one the beginning and what tells it from others that begin so.
+
+    Example:
+        >>> shortened("model optim.optimizer.lr=0.001", 24)
+        'model optim.opt e767274f'
+    """
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest - 9]} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def no_logger(**_: Any) -> None:

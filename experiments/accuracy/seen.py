@@ -23,7 +23,6 @@ from targets import measured
 
 from fetal_lm.errors import InputError
 from fetal_lm.report.canvas import grid, save
-from fetal_lm.report.entries import group_runs
 from fetal_lm.report.markdown import table_lines
 from fetal_lm.report.pictures import MODEL_COLOURS
 from fetal_lm.report.pooling import OutOfFold, out_of_fold
@@ -60,25 +59,24 @@ def main(
 
 def _seen_table(sweep: Sweep, unseen: OutOfFold, of_folds: pd.DataFrame) -> pd.DataFrame:
     """The same images and branch by the run that was trained on them, sorted by image."""
-    entries, _ = group_runs(sweep.runs, sweep.models)
-    tables = [
-        table.sort_values("image", ignore_index=True)
-        for entry in entries
-        if entry.model == unseen.entry.model
-        for table in entry.tables(unseen.branch).values()
-    ]
-    if len(tables) != 1:
-        raise InputError(f"{sweep.folder}: expected one run of {unseen.entry.model}, got {len(tables)}")
-    (table,) = tables
+    if len(sweep.runs) != 1:
+        raise InputError(f"{sweep.folder}: expected one run that saw every image, got {len(sweep.runs)}")
     (run,) = sweep.runs
+    if run.row.model != unseen.entry.model:
+        raise InputError(f"{sweep.folder}: expected a run of {unseen.entry.model}, like the folds, got {run.row.model}")
+    rows = run.predictions[run.predictions["branch"] == unseen.branch]
+    table = rows.sort_values("image", ignore_index=True)
     had_seen = run.row.test_images_seen or 0
     if had_seen < len(of_folds):
         raise InputError(
             f"{sweep.folder}: expected weights that were trained on all {len(of_folds)} images, but these had seen "
             f"{had_seen}; evaluate a run of split=everything with --images all --seen allow"
         )
-    if table["image"].tolist() != of_folds["image"].tolist():
-        raise InputError(f"{sweep.folder}: expected the images of the folds, got {len(table)} others")
+    if different := set(table["image"]) ^ set(of_folds["image"]):
+        raise InputError(
+            f"{sweep.folder}: expected the {len(of_folds)} images of the folds, but {len(different)} are in one of the "
+            f"two alone, for example {min(different)}"
+        )
     return table
 
 

@@ -21,7 +21,8 @@ class Hourglass(nn.Module):
     Args:
         depth: halvings.
         channels: width at the resolution that comes in and goes out.
-        growth: width below a halving by that above it; widths are rounded to multiples of 8 where they change.
+        growth: width below a halving by that above it, to the nearest multiple of 8 (of two the even one: 24 channels
+            that grow by 1.5 become 32, 48, 72, 112), and never narrower.
 
     Raises:
         ValueError: `depth` is not positive, or `growth` is below 1.
@@ -33,7 +34,7 @@ class Hourglass(nn.Module):
             raise ValueError(f"an hourglass needs a depth of 1 or more, not {depth}")
         if growth < 1:
             raise ValueError(f"an hourglass's growth must be 1 or more, not {growth:g}")
-        inner = channels if growth == 1 else 8 * round(channels * growth / 8)
+        inner = channels if growth == 1 else max(channels, 8 * round(channels * growth / 8))
         self.skip = Residual(channels, channels)
         self.down = nn.Sequential(nn.MaxPool2d(2), Residual(channels, inner))
         self.inner: nn.Module = Hourglass(depth - 1, inner, growth) if depth > 1 else Residual(inner, inner)

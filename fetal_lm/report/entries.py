@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import pandas as pd
 
-from fetal_lm.incidental import is_incidental
+from fetal_lm.incidental import is_variant
 from fetal_lm.report.sweep import Run
-
-# What a comparison is about or where files go; any other override that is not incidental makes a variant of its own.
-_NOT_A_VARIANT: Final = re.compile(
-    r"[+~]*(?:(?:model|seed|data\.fold|experiment|ckpt_path)=|(?:logger|paths|hydra|search)[=./@])"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +87,4 @@ def group_runs(runs: Sequence[Run], models: Sequence[str] = ()) -> tuple[tuple[E
 
 
 def _settings(run: Run) -> list[str]:
-    return sorted(
-        override for override in run.row.overrides if not _NOT_A_VARIANT.match(override) and not is_incidental(override)
-    )
+    return sorted(filter(is_variant, run.row.overrides))

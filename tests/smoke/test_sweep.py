@@ -112,6 +112,19 @@ def test_a_missing_job_is_named_and_the_others_are_shown(sweep, tmp_path):
     assert list(pd.read_csv(partial / "report" / "comparison.csv")["hypothesis"]) == ["H1", "H3"]
 
 
+def test_wandb_tells_settings_of_one_model_apart(experiment, tmp_path):
+    swept = ["loss=mse,cross_entropy", "data.source.images=12", "trainer.max_epochs=1"]
+    done = experiment("-m", *TINY, *swept, f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert done.code == 0, done.err[-3000:]
+    about = [
+        next(record["run"] for record in inspect(run) if record["type"] == "run")
+        for run in sorted((tmp_path / "sweep").glob("*/wandb/offline-run-*"))
+    ]
+    names = [f"loss={name}" for name in ("mse", "cross_entropy")]
+    assert [run["job_type"] for run in about] == [f"single_hourglass {name}" for name in names]
+    assert [run["display_name"] for run in about] == [f"single_hourglass-0-{name}" for name in names]
+
+
 def inspect(run: Path) -> list[dict]:
     """The records of an offline W&B run."""
     done = subprocess.run(

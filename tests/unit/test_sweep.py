@@ -42,7 +42,8 @@ def test_a_variant_is_what_changes_results_and_is_neither_seed_nor_fold(tmp_path
     swept = ["model=a,b", "seed=0,1", "optim.lr=1e-3,2e-3", "data.fold=range(2)", "data.workers=0,2", "epochs=4"]
     jobs = expand(swept, defaults=DEFAULTS)
     assert {job["variant"] for job in jobs} == {"optim.lr=0.001", "optim.lr=0.002"}
-    assert {job["variant"] for job in expand(["model=a,b", "epochs=4"], defaults=DEFAULTS)} == {""}
+    plain = ["model=a,b", "++seed=0,1", "++data.fold=0,1", "logger.project=a,b", "loss=choice(mse)", "epochs=4"]
+    assert {job["variant"] for job in expand(plain, defaults=DEFAULTS)} == {""}
     (tmp_path / "sweep.json").write_text(json.dumps({"jobs": jobs}))
     assert listed_as(tmp_path / "17") == Listed(jobs[17]["name"], jobs[17]["variant"])
     assert jobs[17]["name"] == "b-0-optim.lr=0.001-data.fold=0-data.workers=2"
@@ -50,6 +51,13 @@ def test_a_variant_is_what_changes_results_and_is_neither_seed_nor_fold(tmp_path
     (tmp_path / "sweep.json").write_text(json.dumps({"jobs": [{"number": 0, "name": "trial-0"}]}))
     assert listed_as(tmp_path / "0") is None
     assert listed_as(tmp_path / "elsewhere" / "0") is None
+
+
+@pytest.mark.parametrize("content", ['{"jobs": [{"num', "[]", "{}", '{"jobs": [{"number": 0, "variant": ""}]}'])
+def test_a_damaged_list_costs_a_variant_and_no_training(tmp_path, caplog, content):
+    (tmp_path / "sweep.json").write_text(content)
+    assert listed_as(tmp_path / "0") is None
+    assert "W&B is told of no variant" in caplog.text
 
 
 @pytest.fixture

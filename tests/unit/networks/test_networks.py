@@ -31,6 +31,13 @@ def test_growth_of_1_is_the_hourglass_that_it_was():
     assert {value.shape[0] for value in grown.parameters()} == {20}
 
 
+@pytest.mark.parametrize(("channels", "growth"), [(2, 1.5), (10, 1.1), (18, 1.05)])
+def test_what_grows_does_not_become_narrower(channels, growth):
+    hourglass = Hourglass(2, channels, growth)
+    assert hourglass(torch.rand(1, channels, 8, 8)).shape == (1, channels, 8, 8)
+    assert hourglass.down[1].body[0][0].out_channels >= channels
+
+
 def test_later_stacks_see_the_maps_of_earlier_ones():
     network = StackedHourglass(stacks=2, depth=1, channels=8, stride=4).eval()
     image = torch.rand(1, 1, 32, 48)

@@ -345,3 +345,16 @@ def test_seen_and_unseen_side_by_side(
     with pytest.raises(typer.Exit):
         modules["seen"].main(sweep, one.parent, root=None, output=tmp_path / "out")
     assert "expected weights that were trained on all 20 images, but these had seen 12" in capsys.readouterr().err
+    with pytest.raises(typer.Exit):
+        modules["seen"].main(sweep, sweep, root=None, output=tmp_path / "out")
+    assert "expected one run that saw every image, got 5" in capsys.readouterr().err
+    write_row(make_row(table, fold=None, test_images_seen=20, model="stacked_hourglass"), one / "row.json")
+    with pytest.raises(typer.Exit):
+        modules["seen"].main(sweep, one.parent, root=None, output=tmp_path / "out")
+    assert "expected a run of single_hourglass, like the folds, got stacked_hourglass" in capsys.readouterr().err
+    renamed = table.replace({"image": {IMAGES[0]: "another.png"}})
+    write_predictions(renamed, one / "predictions.csv")
+    write_row(make_row(renamed, fold=None, test_images_seen=20), one / "row.json")
+    with pytest.raises(typer.Exit):
+        modules["seen"].main(sweep, one.parent, root=None, output=tmp_path / "out")
+    assert f"but 2 are in one of the two alone, for example {IMAGES[0]}" in capsys.readouterr().err
