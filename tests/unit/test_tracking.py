@@ -161,3 +161,11 @@ def test_online_without_a_login_is_offline_instead_of_a_question(nobody):
     nobody.setenv("WANDB_MODE", "online")
     nobody.setattr("wandb.login", lambda **_: False)
     assert tracking.wandb_mode() == "offline"
+
+
+def test_long_names_fit_and_stay_apart():
+    kinds = [f"outline_hourglass model.network.growth=1.5 model.network.channels={channels}" for channels in (24, 32)]
+    short = [tracking.shortened(kind, tracking.LONGEST_JOB_TYPE) for kind in kinds]
+    assert all(len(kind) > tracking.LONGEST_JOB_TYPE >= len(cut) for kind, cut in zip(kinds, short, strict=True))
+    assert short[0] != short[1]
+    assert all(cut.startswith("outline_hourglass model.network.growth=1.5") for cut in short)
