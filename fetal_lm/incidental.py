@@ -1,4 +1,8 @@
-"""Options that no result depends on: where files lie, how they are loaded, what is shown and written on the way."""
+"""What an option of the command line does to a result.
+
+Some change none: where files lie, how they are loaded, what is shown and written on the way. Some name what is
+compared. Every other makes a variant of a model.
+"""
 
 from __future__ import annotations
 
