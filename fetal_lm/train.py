@@ -124,6 +124,8 @@ def train(cfg: DictConfig, folder: Path) -> RunRow | None:
         pretrained.refuse_known(first, before, split, records, archive=source.archive, contents=contents)
         checkpoints.load_weights(model, first)
         log.info("%s begins with the weights of %s", name, first)
+    else:
+        model.network.begin()
     data.setup()
     logger: Logger | None = None
     exit_code = 1

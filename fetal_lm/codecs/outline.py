@@ -104,12 +104,7 @@ def fit(inside: Float[Tensor, "*n h w"]) -> Ellipse:
     inside = inside.float()
     centre, axes, found = _moments(inside)
     for window in WINDOWS:
-        off = residual(inside, Ellipse(centre, axes), window)
-        stretch = torch.stack(
-            [1 + off[..., 0] + off[..., 3], off[..., 4], off[..., 4], 1 + off[..., 0] - off[..., 3]], -1
-        )
-        centre = centre + _product(axes, off[..., 1:3].unsqueeze(-1)).squeeze(-1)
-        axes = _product(axes, stretch.unflatten(-1, (2, 2)))
+        centre, axes = moved(Ellipse(centre, axes), residual(inside, Ellipse(centre, axes), window))
     return Ellipse(
         centre.masked_fill(~found.unsqueeze(-1), torch.nan), axes.masked_fill(~found[..., None, None], torch.nan)
     )
@@ -126,11 +121,29 @@ def residual(inside: Float[Tensor, "*n h w"], ellipse: Ellipse, window: float) -
         ellipse: in pixels of the map.
         window: how far from the ellipse the head's edge is looked for, as a share of the radius.
     """
-    angles = torch.arange(RAYS, device=inside.device) * (2 * math.pi / RAYS)
-    around = torch.stack([angles.cos(), angles.sin()], dim=-1)
-    waves = torch.cat([around, torch.stack([(2 * angles).cos(), (2 * angles).sin()], dim=-1)], dim=-1)
-    farther = _reach(inside.float(), ellipse, around, window) - 1
+    around = turns(RAYS, inside.device)
+    return slow_waves(_reach(inside.float(), ellipse, around, window) - 1)
+
+
+def turns(count: int, device: torch.device) -> Float[Tensor, "count 2"]:
+    """Cosine and sine of as many angles, all round from 0."""
+    angles = torch.arange(count, device=device) * (2 * math.pi / count)
+    return torch.stack([angles.cos(), angles.sin()], dim=-1)
+
+
+def slow_waves(farther: Float[Tensor, "*n rays"]) -> Float[Tensor, "*n 5"]:
+    """What is along rays all round, as mean, then cosine and sine of one and of two waves a turn."""
+    around = turns(farther.shape[-1], farther.device)
+    cosine, sine = around.unbind(-1)
+    waves = torch.cat([around, torch.stack([cosine * cosine - sine * sine, 2 * cosine * sine], dim=-1)], dim=-1)
     return torch.cat([farther.mean(-1, keepdim=True), 2 * (farther.unsqueeze(-1) * waves).mean(-2)], dim=-1)
+
+
+def moved(ellipse: Ellipse, off: Float[Tensor, "*n 5"]) -> Ellipse:
+    """The ellipse that reaches farther by the slow waves `off`, in units of the radius; exact to first order."""
+    stretch = torch.stack([1 + off[..., 0] + off[..., 3], off[..., 4], off[..., 4], 1 + off[..., 0] - off[..., 3]], -1)
+    centre = ellipse.centre + product(ellipse.axes, off[..., 1:3].unsqueeze(-1)).squeeze(-1)
+    return Ellipse(centre, product(ellipse.axes, stretch.unflatten(-1, (2, 2))))
 
 
 def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic: bool) -> Float[Tensor, "*n 4 2"]:
@@ -166,14 +179,14 @@ def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic:
     adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
     guides = spanned(guide)
     # Up to the determinant, which does not turn: half of the guide's diameters where the ellipse is a circle.
-    ofd, bpd = _product(adjugate, guides).unbind(-1)
+    ofd, bpd = product(adjugate, guides).unbind(-1)
     handed = (ofd[..., 0] * bpd[..., 1] - ofd[..., 1] * bpd[..., 0]).unsqueeze(-1)
     handed = torch.where(handed < 0, -1.0, 1.0)
     along = ofd - handed * _quarter(bpd)
     along = along / torch.linalg.vector_norm(along, dim=-1, keepdim=True)
     if isotropic:
         along = _nearest_axis(ellipse, along)
-    halves = _product(ellipse.axes, torch.stack([along, handed * _quarter(along)], dim=-1))
+    halves = product(ellipse.axes, torch.stack([along, handed * _quarter(along)], dim=-1))
     if isotropic:
         halves = _leaning(halves, guides)
     ofd, bpd = halves.unbind(-1)
@@ -188,7 +201,7 @@ def _leaning(halves: Float[Tensor, "*n 2 2"], guides: Float[Tensor, "*n 2 2"]) -
     flattened = 1 - lengths.amin(-1) / lengths.amax(-1)
     turn = torch.atan2(sine, cosine) / (1 + LEANING * flattened)
     rotation = torch.stack([turn.cos(), -turn.sin(), turn.sin(), turn.cos()], dim=-1).unflatten(-1, (2, 2))
-    return _product(rotation, halves)
+    return product(rotation, halves)
 
 
 def _nearest_axis(ellipse: Ellipse, along: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
@@ -206,7 +219,7 @@ def _quarter(vector: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
     return torch.stack([-vector[..., 1], vector[..., 0]], dim=-1)
 
 
-def _product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> Float[Tensor, "*#n i k"]:
+def product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> Float[Tensor, "*#n i k"]:
     """The product of matrices as a sum: autocast would make `@` in bfloat16, whose steps above 1 are 0.8 %."""
     return (left.unsqueeze(-1) * right.unsqueeze(-3)).sum(-2)
 
@@ -239,7 +252,7 @@ def _reach(
     """How far the head reaches along each ray, in radii of the ellipse; 1 where that cannot be told."""
     height, width = inside.shape[-2:]
     radii = torch.linspace(1 - window, 1 + window, SAMPLES, device=inside.device)
-    rays = _product(around, ellipse.axes.transpose(-1, -2))  # [*n, rays, 2]
+    rays = product(around, ellipse.axes.transpose(-1, -2))  # [*n, rays, 2]
     places = ellipse.centre[..., None, None, :] + rays.unsqueeze(-2) * radii.unsqueeze(-1)
     size = places.new_tensor([width, height])
     grid = ((places + 0.5) / size * 2 - 1).reshape(-1, len(around), SAMPLES, 2)

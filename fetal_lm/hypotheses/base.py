@@ -23,7 +23,7 @@ from fetal_lm.hypotheses import mirror, turn
 from fetal_lm.hypotheses.schedules import Schedule
 from fetal_lm.losses import HeatmapLoss, Target
 from fetal_lm.metrics.landmark_error import BiometryError, LandmarkError
-from fetal_lm.networks.stacked_hourglass import StackedHourglass
+from fetal_lm.networks.map_network import MapNetwork
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -49,11 +49,13 @@ class Views(NamedTuple):
         heatmaps: as in `Reading`, for each view.
         regressed: as in `Reading`, for each view.
         areas: as in `Reading`, for each view.
+        image: what was looked at.
     """
 
     heatmaps: Float[Tensor, "V B 4 h w"]
     regressed: dict[str, Float[Tensor, "V B 4 2"]]
     areas: dict[str, Float[Tensor, "V B h w"]]
+    image: Float[Tensor, "B 1 H W"]
 
 
 class Prediction(NamedTuple):
@@ -104,7 +106,7 @@ class Hypothesis(pl.LightningModule, ABC):
     def __init__(
         self,
         *,
-        network: StackedHourglass,
+        network: MapNetwork,
         codec: GaussianCodec,
         loss: HeatmapLoss,
         optimizer: OptimizerFactory,
@@ -177,6 +179,7 @@ class Hypothesis(pl.LightningModule, ABC):
             {name: torch.cat([points_net, *(views.regressed[name] for views in turned)])
              for name, points_net in found.regressed.items()},
             {name: torch.cat([area, *(views.areas[name] for views in turned)]) for name, area in found.areas.items()},
+            image,
         )  # fmt: skip
 
     def _turned(self, image: Float[Tensor, "B 1 H W"], degrees: float, unturned: Views, *, flips: bool) -> Views:
@@ -186,6 +189,7 @@ class Hypothesis(pl.LightningModule, ABC):
             {name: turn.points_back(points, degrees, self.size_net) for name, points in views.regressed.items()},
             {name: turn.maps_back(area.unsqueeze(2), degrees, unturned.areas[name].unsqueeze(2)).squeeze(2).clamp_max(1)
              for name, area in views.areas.items()},
+            views.image,
         )  # fmt: skip
 
     def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:
@@ -194,12 +198,13 @@ class Hypothesis(pl.LightningModule, ABC):
             regressed, areas = (
                 {name: one.unsqueeze(0) for name, one in found.items()} for found in (reading.regressed, reading.areas)
             )
-            return Views(reading.heatmaps.unsqueeze(0), regressed, areas)
+            return Views(reading.heatmaps.unsqueeze(0), regressed, areas, image)
         reading = self.read(mirror.images(image))
         return Views(
             mirror.maps_back(reading.heatmaps),
             {name: mirror.points_back(points, self.size_net) for name, points in reading.regressed.items()},
             {name: mirror.areas_back(area) for name, area in reading.areas.items()},
+            image,
         )
 
     def located(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
@@ -214,7 +219,7 @@ class Hypothesis(pl.LightningModule, ABC):
     def decode(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
         """Landmarks of every branch: pooled heatmaps are decoded, regressed landmarks averaged.
 
-        A branch that reads `areas` overrides this.
+        A branch that reads `areas` or the image again overrides this.
         """
         found = {name: mirror.mean_head(points_net) for name, points_net in views.regressed.items()}
         return found | {"heatmap": self.codec.decode_views(views.heatmaps, stride=self.network.stride)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from jaxtyping import Float
 from torch import Tensor
@@ -36,11 +36,11 @@ class OutlineHourglass(Hypothesis):
     """
 
     label = "H1 outline"
-    branches = ("outline", "heatmap")
+    branches: ClassVar[tuple[str, ...]] = ("outline", "heatmap")
 
     def __init__(self, *, outline_weight: float, ellipse_weight: float, **shared: Any) -> None:
         super().__init__(**shared)
-        maps = self.network.heads[0].out_channels
+        maps = self.network.maps
         if maps != landmarks.COUNT + 1 or self.network.stacks != 1:
             raise ValueError(
                 f"an outline hourglass has 1 stack of {landmarks.COUNT + 1} maps, not {self.network.stacks} of {maps}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from fetal_lm import landmarks
-from fetal_lm.errors import InputError
 from fetal_lm.networks.blocks import ConvNorm, Residual
 from fetal_lm.networks.hourglass import Hourglass, stem
+from fetal_lm.networks.map_network import MapNetwork
 
 
-class StackedHourglass(nn.Module):
+class StackedHourglass(MapNetwork):
     """`stacks` hourglasses; stack s + 1 sees its input plus features and maps of stack s, both remapped by 1 x 1.
 
     Newell et al., ECCV 2016. With one stack this is the single hourglass.
@@ -22,7 +23,8 @@ class StackedHourglass(nn.Module):
         depth: halvings inside each hourglass; H / stride and W / stride must be multiples of `2 ** depth`.
         channels: width C of the features at the maps' resolution.
         growth: by which the width grows at every halving; 1 is the hourglass of Newell et al.
-        stride: image pixels per heatmap pixel: 1, 2 or 4.
+        stride: pixels of the image as the network sees it per heatmap pixel: 1, 2 or 4.
+        shrink: image pixels, along each side, that become one before the network sees them (their mean).
         in_channels: 1 for grey images; a grey image is repeated where it is 3.
         maps: number of heatmaps, K.
 
@@ -38,6 +40,7 @@ class StackedHourglass(nn.Module):
         channels: int = 64,
         growth: float = 1.0,
         stride: int = 4,
+        shrink: int = 1,
         in_channels: int = 1,
         maps: int = landmarks.COUNT,
     ) -> None:
@@ -45,11 +48,12 @@ class StackedHourglass(nn.Module):
         if stacks < 1:
             raise ValueError(f"a stacked hourglass needs 1 stack or more, not {stacks}")
         self.stacks = stacks
-        self.stride = stride
+        self.stride = shrink * stride
+        self.shrink = shrink
         self.in_channels = in_channels
         self.channels = channels
-        self.multiple = stride * 2**depth
-        """H and W must be multiples of this."""
+        self.maps = maps
+        self.multiple = self.stride * 2**depth
         self.stem = stem(in_channels, channels, stride)
         self.hourglasses = nn.ModuleList(
             nn.Sequential(
@@ -68,30 +72,28 @@ class StackedHourglass(nn.Module):
             image: grey, 0 to 1.
 
         Returns:
-            Maps before any activation at `h = H / stride`, and the features that the last maps were read from.
+            Maps before any activation at `h = H / (shrink x stride)`, and the features that the last ones were read
+            from.
 
         Raises:
             InputError: H or W is not a multiple of `multiple`.
         """
-        height, width = image.shape[-2:]
-        if height % self.multiple or width % self.multiple:
-            raise InputError(
-                f"an image of {height} x {width} pixels; this network needs multiples of {self.multiple} "
-                f"(stride x 2 ** depth): change image_size or model.network.depth"
-            )
+        self.check_size(image)
+        if self.shrink > 1:
+            image = avg_pool2d(image, self.shrink)
         features = self.stem(image.expand(-1, self.in_channels, -1, -1))
         all_maps: list[Tensor] = []
         read = features
         for stack, (hourglass, head) in enumerate(zip(self.hourglasses, self.heads, strict=True)):
             read = hourglass(features)
-            maps = _in_float32(head, read)
+            maps = in_float32(head, read)
             all_maps.append(maps)
             if stack < len(self.feed_maps):
                 features = features + self.feed_features[stack](read) + self.feed_maps[stack](maps)
         return torch.stack(all_maps, dim=1), read
 
 
-def _in_float32(head: nn.Module, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K h w"]:
+def in_float32(head: nn.Module, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K h w"]:
     """Sub-pixel decoding reads differences between neighbouring pixels, which bfloat16's 8 bits of precision blur."""
     with torch.autocast(features.device.type, enabled=False):
         maps: Tensor = head(features.float())
