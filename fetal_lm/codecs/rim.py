@@ -120,4 +120,5 @@ def _bins(logits: Tensor) -> Float[Tensor, "bins"]:
 def _inverse(matrix: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
     (a, b), (c, d) = (matrix[..., row, :].unbind(-1) for row in (0, 1))
     adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
-    return adjugate / (a * d - b * c)[..., None, None]
+    inverse: Tensor = adjugate / (a * d - b * c)[..., None, None]
+    return inverse
