@@ -38,6 +38,17 @@ def test_what_grows_does_not_become_narrower(channels, growth):
     assert hourglass.down[1].body[0][0].out_channels >= channels
 
 
+def test_a_network_that_shrinks_is_the_network_on_the_smaller_image():
+    torch.manual_seed(0)
+    network = StackedHourglass(depth=2, channels=8, shrink=2).eval()
+    image = torch.rand(1, 1, 64, 96)
+    maps, _ = network(image)
+    assert (network.stride, network.multiple, tuple(maps.shape)) == (8, 32, (1, 1, 4, 8, 12))
+    smaller = torch.nn.functional.avg_pool2d(image, 2)
+    network.shrink, network.multiple = 1, 16
+    assert torch.equal(network(smaller)[0], maps)
+
+
 def test_later_stacks_see_the_maps_of_earlier_ones():
     network = StackedHourglass(stacks=2, depth=1, channels=8, stride=4).eval()
     image = torch.rand(1, 1, 32, 48)
