@@ -177,9 +177,11 @@ def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic:
     """
     (a, b), (c, d) = (ellipse.axes[..., row, :].unbind(-1) for row in (0, 1))
     adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
+    # A mirroring matrix has a negative determinant, and its adjugate points the other way than its inverse.
+    towards = torch.where(a * d < b * c, -1.0, 1.0)[..., None, None]
     guides = spanned(guide)
-    # Up to the determinant, which does not turn: half of the guide's diameters where the ellipse is a circle.
-    ofd, bpd = product(adjugate, guides).unbind(-1)
+    # Up to the determinant's size, which does not turn: half of the guide's diameters where the ellipse is a circle.
+    ofd, bpd = product(adjugate * towards, guides).unbind(-1)
     handed = (ofd[..., 0] * bpd[..., 1] - ofd[..., 1] * bpd[..., 0]).unsqueeze(-1)
     handed = torch.where(handed < 0, -1.0, 1.0)
     along = ofd - handed * _quarter(bpd)

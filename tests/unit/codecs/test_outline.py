@@ -200,3 +200,17 @@ def test_one_bright_pixel_is_a_small_ellipse_and_not_an_error():
     ellipse = outline.fit(inside)
     assert (ellipse.centre - torch.tensor([20.0, 10.0])).abs().max() <= 0.01
     assert ellipse.axes.isfinite().all()
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_the_landmarks_are_those_of_the_ellipse_whatever_its_matrix(isotropic):
+    truth = heads(32)
+    guide = truth + torch.randn(truth.shape, generator=torch.Generator().manual_seed(0)) * 4
+    ellipse = outline.through(truth)
+    found = outline.landmarks_on(ellipse, guide, isotropic=isotropic)
+    mirrored = outline.Ellipse(ellipse.centre, ellipse.axes * torch.tensor([1.0, -1.0]))
+    angle = torch.tensor(0.7)
+    rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).unflatten(-1, (2, 2))
+    for axes in (mirrored.axes, ellipse.axes @ rotation, mirrored.axes @ rotation):
+        other = outline.landmarks_on(outline.Ellipse(ellipse.centre, axes), guide, isotropic=isotropic)
+        torch.testing.assert_close(other, found, atol=1e-2, rtol=0)
