@@ -97,14 +97,22 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def pack(path: Path) -> bytes:
+def pack(path: Path, *, half: bool = False) -> bytes:
     """A checkpoint's weights and whose they are as a safetensors file, which can hold no code and nothing else.
+
+    Args:
+        path: of the checkpoint.
+        half: whether matrices and convolutions are rounded to half precision, to 11 significant bits; what a channel
+            has one of (norms, biases) is small and stays.
 
     Raises:
         InputError: as `read`.
     """
     content = read(path)
-    weights = {name: value.contiguous() for name, value in content["state_dict"].items()}
+    weights = {
+        name: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value).contiguous()
+        for name, value in content["state_dict"].items()
+    }
     identity = content.get(IDENTITY_KEY) or {}
     return safetensors.torch.save(weights, {name: str(value) for name, value in identity.items()})
 

@@ -16,6 +16,7 @@ EXPORT_EXAMPLES = (
 
 PACKAGE_EXAMPLES = (
     "Examples:\n\n  fetal-lm package outputs/single_hourglass/2026-01-31_12-00-00 --output head_model\n\n"
+    "  fetal-lm package outputs/RUN --output small_model --half\n\n"
     "  fetal-lm predict scans --output measured --model head_model\n\n"
     "  fetal-lm evaluate head_model --data hc18 --root DIR --output judged"
 )
@@ -60,6 +61,9 @@ def package(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder to write; it must not be there yet.", show_default=False)
     ],
+    half: Annotated[
+        bool, typer.Option("--half", help="Round the weights to half precision: half the size, nearly the same points.")
+    ] = False,
 ) -> None:
     """Write a finished run as a small folder to give away: weights that can hold no code, and how to use them.
 
@@ -72,4 +76,4 @@ def package(
     """
     from fetal_lm.export.package import package as write
 
-    write(model, output)
+    write(model, output, half=half)

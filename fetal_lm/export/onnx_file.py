@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import warnings
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from fetal_lm.errors import InputError
 from fetal_lm.export.graph import HeadFinder
@@ -21,6 +24,9 @@ OPSET: Final = 20
 """Version of ONNX's operators."""
 
 _NEEDED: Final = ("onnx", "onnxscript", "onnxruntime")
+_WORTH_IT: Final = 256
+"""Numbers of a constant from which on storing it in half precision saves more than the node that widens it takes."""
+
 _EXAMPLE: Final = (2, 37, 53)
 """Shape of the images that the graph is traced with; lengths of 0 and 1 would be taken for constants."""
 
@@ -40,8 +46,58 @@ def check_installed() -> None:
             ) from error
 
 
+class _ScaleShift(nn.Module):
+    """What a batch normalisation does once its statistics are fixed."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        self.register_buffer("scale", scale.detach()[:, None, None])
+        self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach()[:, None, None])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Scales and shifts each channel."""
+        scaled: Tensor = features * self.scale + self.shift
+        return scaled
+
+
+def _with_fixed_norms(model: Hypothesis) -> Hypothesis:
+    """A copy whose convolutions keep their weights: torch would multiply those of the norms into them.
+
+    onnxruntime does so too when it loads the file; until then weights of half precision are stored as such.
+    """
+    copied = copy.deepcopy(model)
+    for module in list(copied.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, _ScaleShift(child))
+    return copied
+
+
+def _store_half(graph: Any) -> None:
+    """Stores in half precision what loses nothing by it, and has it widened when the file is loaded."""
+    import onnx
+    from onnx import numpy_helper
+
+    for constant in graph.initializer:
+        if constant.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(constant)
+        half = values.astype(np.float16)
+        if values.size >= _WORTH_IT and np.array_equal(half.astype(np.float32), values):
+            name, narrow = constant.name, f"{constant.name}.half"
+            constant.CopyFrom(numpy_helper.from_array(half, narrow))
+            widened = onnx.helper.make_node("Cast", [narrow], [name], to=onnx.TensorProto.FLOAT, name=f"{name}.widened")
+            graph.node.insert(0, widened)
+
+
 def onnx_bytes(model: Hypothesis, fit: Fit, about: About) -> bytes:
-    """Traces a model; batch, height and width stay open.
+    """Traces a model; batch, height and width stay open. Weights of a run packaged in half precision are stored so.
 
     Args:
         model: in evaluation mode.
@@ -53,7 +109,7 @@ def onnx_bytes(model: Hypothesis, fit: Fit, about: About) -> bytes:
     dimensions = {axis: torch.export.Dim(name) for axis, name in enumerate(("batch", "height", "width"))}
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
-            HeadFinder(model, fit).eval(),
+            HeadFinder(_with_fixed_norms(model), fit).eval(),
             (torch.zeros(_EXAMPLE, dtype=torch.uint8),),
             dynamo=True,
             opset_version=OPSET,
@@ -66,6 +122,7 @@ def onnx_bytes(model: Hypothesis, fit: Fit, about: About) -> bytes:
         raise RuntimeError("torch.onnx.export returned no program")
     graph = program.model_proto
     _tidy(graph.graph)
+    _store_half(graph.graph)
     onnx.helper.set_model_props(graph, about.properties())
     content: bytes = graph.SerializeToString()
     return content

@@ -26,13 +26,14 @@ COPIED: Final = (MANIFEST_FILE, "predictions.csv", "history.csv")
 """What names no place but by the names of images; the last two are what a report and an evaluation ask a run for."""
 
 
-def package(model: Path, output: Path, *, console: Console | None = None) -> None:
+def package(model: Path, output: Path, *, half: bool = False, console: Console | None = None) -> None:
     """Writes a run's weights with all that is needed to use them, and nothing about the machine that trained it.
 
     Args:
         model: the folder of a finished run.
         output: a folder that is not there yet; it gets weights.safetensors, config.yaml, split.json (whom the weights
             know, so that `fetal-lm evaluate` can refuse them), predictions.csv, history.csv and row.json.
+        half: whether weights are rounded to half precision; see `checkpoints.pack`.
         console: where to print.
 
     Raises:
@@ -50,7 +51,7 @@ def package(model: Path, output: Path, *, console: Console | None = None) -> Non
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
             temporary = Path(name) / output.name
             temporary.mkdir()
-            _write(run, folder, temporary)
+            _write(run, folder, temporary, half=half)
             temporary.rename(output)
     except OSError as error:
         raise InputError(
@@ -87,10 +88,10 @@ def _leaves_its_folder(name: str) -> bool:
     return any(path.is_absolute() or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name)))
 
 
-def _write(run: TrainedRun, folder: Path, output: Path) -> None:
+def _write(run: TrainedRun, folder: Path, output: Path, *, half: bool) -> None:
     packed = folder / checkpoints.PACKED
     checkpoint = packed if packed.is_file() else folder / checkpoints.BEST
-    (output / checkpoints.PACKED).write_bytes(checkpoints.pack(checkpoint))
+    (output / checkpoints.PACKED).write_bytes(checkpoints.pack(checkpoint, half=half))
     write_portable(run.cfg, output / CONFIG_FILE)
     for name in COPIED:
         shutil.copyfile(folder / name, output / name)

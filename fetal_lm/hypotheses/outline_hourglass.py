@@ -80,5 +80,6 @@ class OutlineHourglass(Hypothesis):
         """The heatmaps' landmarks, and those that they guide to on the ellipse of the views' mean inside."""
         found, stride = super().decode(views), self.network.stride
         guide = to_map(found["heatmap"], stride)
-        on_ellipse = outline.landmarks_on(outline.fit(views.areas["inside"].mean(0)), guide, isotropic=self.isotropic)
+        inside = outline.holding(views.areas["inside"].float().mean(0), guide)
+        on_ellipse = outline.landmarks_on(outline.fit(inside), guide, isotropic=self.isotropic)
         return found | {"outline": from_map(on_ellipse, stride)}

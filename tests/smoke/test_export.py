@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fetal_lm import Predictor
+from fetal_lm import Predictor, checkpoints
 from fetal_lm.cli.app import app
 from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.errors import InputError
@@ -75,6 +75,23 @@ def test_the_file_finds_what_torch_finds(trained, exported):
     assert found.points_px <= TOLERANCE_PX
     assert found.good
     assert np.isnan(found.bfloat16_px)
+
+
+def test_weights_in_half_precision_make_a_file_of_half_the_size_which_finds_the_same(trained, exported, tmp_path):
+    packed, path = tmp_path / "packed", tmp_path / "half.onnx"
+    done = CliRunner().invoke(app, ["package", str(trained), "--output", str(packed), "--half"])
+    assert done.exit_code == 0, done.output
+    full, half = (
+        checkpoints.read(place)["state_dict"] for place in (trained / checkpoints.BEST, packed / checkpoints.PACKED)
+    )
+    assert {value.dtype for name, value in half.items() if value.ndim > 1} == {torch.float16}
+    assert all(half[name].equal(value) for name, value in full.items() if value.ndim <= 1)
+    assert load_run(packed).model.network.heads[0].weight.dtype == torch.float32
+    # Which compares the file with torch on the same weights.
+    finished = fetal_lm("export", packed, "--output", path)
+    assert finished.returncode == 0, finished.stderr + finished.stdout
+    saved = 2 * sum(value.numel() for value in full.values() if value.ndim > 1)
+    assert exported.stat().st_size - path.stat().st_size > 0.6 * saved
 
 
 def test_the_file_does_not_tell_where_it_was_made(exported):

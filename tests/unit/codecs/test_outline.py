@@ -214,3 +214,29 @@ def test_the_landmarks_are_those_of_the_ellipse_whatever_its_matrix(isotropic):
     for axes in (mirrored.axes, ellipse.axes @ rotation, mirrored.axes @ rotation):
         other = outline.landmarks_on(outline.Ellipse(ellipse.centre, axes), guide, isotropic=isotropic)
         torch.testing.assert_close(other, found, atol=1e-2, rtol=0)
+
+
+def test_of_two_heads_the_one_that_the_guide_is_in_is_fitted():
+    truth = torch.tensor([[[40.0, 100.0], [120.0, 100.0], [80.0, 68.0], [80.0, 132.0]]])
+    # Nearly as large, and 12 pixels beside it, which are three of the map's.
+    other = truth * torch.tensor([0.9, 0.9]) + torch.tensor([96.0, 0.0])
+    stride = 4
+    both = torch.maximum(*(outline.encode(head, size_net=SIZE_NET, stride=stride) for head in (truth, other)))
+    assert (decode(both, truth, stride) - truth).norm(dim=-1).max() > 20
+    for head in (truth, other):
+        middle = head.mean(1, keepdim=True)
+        guide = (head - middle) * 0.8 + middle + torch.tensor([6.0, -4.0])
+        alone = outline.holding(both, (guide + 0.5) / stride - 0.5)
+        assert (decode(alone, guide, stride) - head).norm(dim=-1).max() <= 0.5
+
+
+def test_a_map_with_nothing_in_the_guides_middle_stays_as_it_is():
+    truth, stride = heads(4), 4
+    inside = outline.encode(truth, size_net=SIZE_NET, stride=stride)
+    elsewhere = truth - truth.mean(1, keepdim=True) + torch.tensor([-400.0, 0.0])
+    missing = truth.clone()
+    missing[:, 0] = torch.nan
+    for guide in (elsewhere, missing):
+        assert torch.equal(outline.holding(inside, (guide + 0.5) / stride - 0.5), inside)
+    blurred = torch.nn.functional.avg_pool2d(inside.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
+    assert torch.equal(outline.holding(blurred, (truth + 0.5) / stride - 0.5), blurred)
