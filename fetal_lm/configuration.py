@@ -18,6 +18,7 @@ SWITCHES: Final = frozenset(
         "codec.joint",
         "data.cache",
         "loss.swap_invariant",
+        "model.network.pretrained",
         "split.allow_leak",
         "split.drop_leaking",
         "split.test_selects",

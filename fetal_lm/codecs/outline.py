@@ -207,13 +207,11 @@ def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic:
                 [5.1000, 2.0000],
                 [4.9000, 6.0000]])
     """
-    (a, b), (c, d) = (ellipse.axes[..., row, :].unbind(-1) for row in (0, 1))
-    adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
-    # A mirroring matrix has a negative determinant, and its adjugate points the other way than its inverse.
-    towards = torch.where(a * d < b * c, -1.0, 1.0)[..., None, None]
     guides = spanned(guide)
-    # Up to the determinant's size, which does not turn: half of the guide's diameters where the ellipse is a circle.
-    ofd, bpd = product(adjugate * towards, guides).unbind(-1)
+    # Up to the determinant's size, which does not turn: half of the guide's diameters where the ellipse is a circle. A
+    # mirroring matrix has a negative determinant, and its adjugate points the other way than its inverse.
+    adjoint, size = adjugate(ellipse.axes)
+    ofd, bpd = product(adjoint * torch.where(size < 0, -1.0, 1.0)[..., None, None], guides).unbind(-1)
     handed = (ofd[..., 0] * bpd[..., 1] - ofd[..., 1] * bpd[..., 0]).unsqueeze(-1)
     handed = torch.where(handed < 0, -1.0, 1.0)
     along = ofd - handed * _quarter(bpd)
@@ -234,8 +232,7 @@ def _leaning(halves: Float[Tensor, "*n 2 2"], guides: Float[Tensor, "*n 2 2"]) -
     lengths = torch.linalg.vector_norm(halves, dim=-2)
     flattened = 1 - lengths.amin(-1) / lengths.amax(-1)
     turn = torch.atan2(sine, cosine) / (1 + LEANING * flattened)
-    rotation = torch.stack([turn.cos(), -turn.sin(), turn.sin(), turn.cos()], dim=-1).unflatten(-1, (2, 2))
-    return product(rotation, halves)
+    return product(rotation(turn), halves)
 
 
 def _nearest_axis(ellipse: Ellipse, along: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
@@ -251,6 +248,18 @@ def _nearest_axis(ellipse: Ellipse, along: Float[Tensor, "*n 2"]) -> Float[Tenso
 def _quarter(vector: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
     """Turned by 90 degrees from x towards y."""
     return torch.stack([-vector[..., 1], vector[..., 0]], dim=-1)
+
+
+def rotation(angle: Float[Tensor, "*n"]) -> Float[Tensor, "*n 2 2"]:
+    """The matrix that turns by so many radians from x towards y."""
+    matrix: Tensor = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).unflatten(-1, (2, 2))
+    return matrix
+
+
+def adjugate(matrix: Float[Tensor, "*n 2 2"]) -> tuple[Float[Tensor, "*n 2 2"], Float[Tensor, "*n"]]:
+    """The matrix whose product with this one is its determinant times the identity, and that determinant."""
+    (a, b), (c, d) = (matrix[..., row, :].unbind(-1) for row in (0, 1))
+    return torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2)), a * d - b * c
 
 
 def product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> Float[Tensor, "*#n i k"]:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from fetal_lm.codecs.outline import Ellipse, product, turns
+from fetal_lm.codecs.outline import Ellipse, adjugate, product, rotation, turns
 
 ACROSS: Final = 64
 ALONG: Final = 128
@@ -63,14 +63,15 @@ def mirrored(along: Float[Tensor, "*n rays"]) -> Float[Tensor, "*n rays"]:
 def distances(ellipse: Ellipse, truth: Ellipse) -> Float[Tensor, "B rays"]:
     """How far the true ellipse is along each ray from an ellipse's centre, in radii of that ellipse.
 
-    The centre must lie inside of the truth: along a ray from outside of it the distance is where it is nearest.
+    The centre lies inside of the truth, which is a whole ellipse.
 
     Example:
         >>> small = Ellipse(torch.zeros(1, 2), torch.eye(2)[None] * 10)
         >>> distances(small, Ellipse(torch.tensor([[1.0, 0.0]]), torch.eye(2)[None] * 11))[0, [0, RAYS // 2]]
         tensor([1.2000, 1.0000])
     """
-    back = _inverse(truth.axes)
+    adjoint, determinant = adjugate(truth.axes)
+    back: Tensor = adjoint / determinant[..., None, None]
     start = product(back, (ellipse.centre - truth.centre).unsqueeze(-1)).squeeze(-1).unsqueeze(-2)
     ray = product(turns(RAYS, back.device), product(back, ellipse.axes).transpose(-1, -2))
     # Where |start + distance ray| = 1.
@@ -95,30 +96,27 @@ def cross_entropy(logits: Float[Tensor, "B bins rays"], distance: Float[Tensor, 
     return (rays * inside).sum(-1) / inside.sum(-1).clamp_min(1)
 
 
-def near(truth: Ellipse) -> Ellipse:
-    """Ellipses that are off the true ones by chance, as those of a first look are, and a little more."""
+def near(truth: Ellipse, generator: torch.Generator | None = None) -> Ellipse:
+    """Ellipses that are off the true ones by chance, as those of a first look are, and a little more.
+
+    Args:
+        truth: one for each image.
+        generator: of chance, on the CPU; None takes torch's own.
+    """
     count = len(truth.centre)
 
     def by_chance(deviation: float) -> Tensor:
-        return torch.randn(count, device=truth.centre.device) * deviation
+        return (torch.randn(count, generator=generator) * deviation).to(truth.centre)
 
-    angle = by_chance(math.radians(OFF_DEGREES))
-    rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).unflatten(-1, (2, 2))
+    turn = rotation(by_chance(math.radians(OFF_DEGREES)))
     size = by_chance(OFF_SIZE)
     lengths = torch.stack([size + by_chance(OFF_SHAPE), size + by_chance(OFF_SHAPE)], dim=-1).exp()
     off_centre = torch.stack([by_chance(OFF_CENTRE), by_chance(OFF_CENTRE)], dim=-1).unsqueeze(-1)
     centre = truth.centre + product(truth.axes, off_centre).squeeze(-1)
-    return Ellipse(centre, product(rotation, truth.axes * lengths.unsqueeze(-2)))
+    return Ellipse(centre, product(turn, truth.axes * lengths.unsqueeze(-2)))
 
 
 def _bins(logits: Tensor) -> Float[Tensor, "bins"]:
     """Distances of the bins: the middles of two samples each."""
     half = WINDOW * (1 - 1 / (ACROSS - 1))
     return torch.linspace(1 - half, 1 + half, BINS, device=logits.device)
-
-
-def _inverse(matrix: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:
-    (a, b), (c, d) = (matrix[..., row, :].unbind(-1) for row in (0, 1))
-    adjugate = torch.stack([d, -b, -c, a], dim=-1).unflatten(-1, (2, 2))
-    inverse: Tensor = adjugate / (a * d - b * c)[..., None, None]
-    return inverse

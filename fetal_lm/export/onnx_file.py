@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,11 +86,12 @@ def _store_half(graph: Any) -> None:
     from onnx import numpy_helper
 
     for constant in graph.initializer:
-        if constant.data_type != onnx.TensorProto.FLOAT:
+        if constant.data_type != onnx.TensorProto.FLOAT or math.prod(constant.dims) < _WORTH_IT:
             continue
         values = numpy_helper.to_array(constant)
-        half = values.astype(np.float16)
-        if values.size >= _WORTH_IT and np.array_equal(half.astype(np.float32), values):
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), values):
             name, narrow = constant.name, f"{constant.name}.half"
             constant.CopyFrom(numpy_helper.from_array(half, narrow))
             widened = onnx.helper.make_node("Cast", [narrow], [name], to=onnx.TensorProto.FLOAT, name=f"{name}.widened")

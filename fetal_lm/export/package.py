@@ -33,7 +33,8 @@ def package(model: Path, output: Path, *, half: bool = False, console: Console |
         model: the folder of a finished run.
         output: a folder that is not there yet; it gets weights.safetensors, config.yaml, split.json (whom the weights
             know, so that `fetal-lm evaluate` can refuse them), predictions.csv, history.csv and row.json.
-        half: whether weights are rounded to half precision; see `checkpoints.pack`.
+        half: whether weights are rounded to half precision, see `checkpoints.pack`; what the run measured stays
+            what the weights measured as they were.
         console: where to print.
 
     Raises:

@@ -189,7 +189,7 @@ class Hypothesis(pl.LightningModule, ABC):
             {name: turn.points_back(points, degrees, self.size_net) for name, points in views.regressed.items()},
             {name: turn.maps_back(area.unsqueeze(2), degrees, unturned.areas[name].unsqueeze(2)).squeeze(2).clamp_max(1)
              for name, area in views.areas.items()},
-            views.image,
+            image,
         )  # fmt: skip
 
     def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:

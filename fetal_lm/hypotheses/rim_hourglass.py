@@ -44,8 +44,13 @@ class RimHourglass(OutlineHourglass):
         """Those of the outline, and the rim's."""
         found = super().losses(batch)
         truth = outline.through(batch.points_net)
-        whole = self.target(batch).visible.all(-1)
-        start = rim.near(truth)
+        _, spanned = outline.adjugate(truth.axes)
+        whole = self.target(batch).visible.all(-1) & (spanned != 0)
+        # What is not taught must not even be computed with: the gradient of 0 x infinity is not 0.
+        aside = torch.eye(2, device=spanned.device) * min(self.size_net) / 4
+        truth = Ellipse(truth.centre, truth.axes.where(whole[:, None, None], aside))
+        # Validation compares epochs, so that it always draws the same.
+        start = rim.near(truth, None if self.training else torch.Generator().manual_seed(0))
         logits = self.rim_network(rim.strips(batch.image, start))
         distance = rim.distances(start, truth)
         waves = (outline.slow_waves(rim.located(logits)) - outline.slow_waves(distance - 1)).abs().sum(-1)
@@ -56,8 +61,8 @@ class RimHourglass(OutlineHourglass):
     def decode(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
         """The heatmaps' and the outline's landmarks, and the latter moved to the edge."""
         found = super().decode(views)
-        mirrored = len(views.heatmaps) > 1
-        ellipse = self.moved(views.image, outline.through(found["outline"]), mirrored=mirrored)
+        several = len(views.heatmaps) > 1
+        ellipse = self.moved(views.image, outline.through(found["outline"]), mirrored=several)
         at_edge = outline.landmarks_on(ellipse, found["heatmap"], isotropic=self.isotropic)
         return found | {"rim": at_edge.where(found["outline"].isfinite(), torch.nan)}
 
@@ -73,7 +78,7 @@ class RimHourglass(OutlineHourglass):
             strip = rim.strips(image, ellipse)
             if mirrored:
                 both = rim.located(self.rim_network(torch.cat([strip, rim.mirrored(strip)])))
-                straight, back = both.chunk(2)
+                straight, back = both.unflatten(0, (2, -1)).unbind(0)
                 farther = (straight + rim.mirrored(back)) / 2
             else:
                 farther = rim.located(self.rim_network(strip))

@@ -1,7 +1,8 @@
-"""The two convolution blocks that every network here is made of."""
+"""The two convolution blocks that the networks here are made of, and how their last layers are computed."""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -38,3 +39,10 @@ class Residual(nn.Module):
         """Maps `inputs` channels to `outputs` channels at the same resolution."""
         out: Tensor = self.activation(self.body(features) + self.shortcut(features))
         return out
+
+
+def in_float32(head: nn.Module, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K h w"]:
+    """Sub-pixel decoding reads differences between neighbouring pixels, which bfloat16's 8 bits of precision blur."""
+    with torch.autocast(features.device.type, enabled=False):
+        maps: Tensor = head(features.float())
+    return maps

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from fetal_lm import landmarks
-from fetal_lm.networks.blocks import ConvNorm, Residual
+from fetal_lm.networks.blocks import ConvNorm, Residual, in_float32
 from fetal_lm.networks.efficientnet import EfficientNetLite
-from fetal_lm.networks.map_network import MapNetwork
-from fetal_lm.networks.stacked_hourglass import in_float32
+from fetal_lm.networks.map_network import MapNetwork, check_shrink
 
 WIDENING: Final = (1.0, 1.5, 2.0, 3.0)
 """Width of the way up at strides 4, 8, 16 and 32, by that at stride 4."""
@@ -31,7 +30,7 @@ class EfficientUNet(MapNetwork):
         maps: number of maps, K.
 
     Raises:
-        ValueError: `depth` is not 1 to 3.
+        ValueError: `depth` is not 1 to 3, or `shrink` no whole number from 1 on.
     """
 
     def __init__(
@@ -43,6 +42,9 @@ class EfficientUNet(MapNetwork):
         pretrained: bool = True,
         maps: int = landmarks.COUNT,
     ) -> None:
+        check_shrink(shrink)
+        if depth < 1:
+            raise ValueError(f"a U-Net needs a depth of 1 or more, not {depth}")
         super().__init__()
         self.stride, self.stacks = 4 * shrink, 1
         self.multiple = self.stride * 2**depth

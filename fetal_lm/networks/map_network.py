@@ -12,7 +12,7 @@ class MapNetwork(nn.Module):
     """Image -> the maps of one or more stages, and the features that the last ones were read from.
 
     Attributes:
-        stride: image pixels per map pixel.
+        stride: image pixels per map pixel, those included that are shrunk first.
         multiple: what H and W must be multiples of.
         stacks: number of stages, S.
         maps: maps of a stage, K.
@@ -46,5 +46,15 @@ class MapNetwork(nn.Module):
         if height % self.multiple or width % self.multiple:
             raise InputError(
                 f"an image of {height} x {width} pixels; this network needs multiples of {self.multiple} "
-                f"(stride x 2 ** depth): change image_size or model.network.depth"
+                f"(shrink x stride x 2 ** depth): change image_size or model.network"
             )
+
+
+def check_shrink(shrink: int) -> None:
+    """Refuses what is no whole number from 1 on.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(shrink, int) or shrink < 1:
+        raise ValueError(f"a network's shrink must be a whole number, 1 or more, not {shrink}")

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fetal_lm.networks.batch_norm import BatchNorm
+from fetal_lm.networks.blocks import in_float32
 
 DILATIONS: Final = (1, 2, 4, 8, 1, 4)
 """Of each residual block, along the edge: together they see all the way round."""
@@ -37,9 +38,7 @@ class RimNetwork(nn.Module):
         features = self.stem(strip)
         for block in self.blocks:
             features = features + block(features)
-        with torch.autocast(strip.device.type, enabled=False):
-            logits: Tensor = self.head(features.float()).squeeze(1)
-        return logits
+        return in_float32(self.head, features).squeeze(1)
 
 
 class _ConvRound(nn.Module):

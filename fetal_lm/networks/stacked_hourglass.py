@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from fetal_lm import landmarks
-from fetal_lm.networks.blocks import ConvNorm, Residual
+from fetal_lm.networks.blocks import ConvNorm, Residual, in_float32
 from fetal_lm.networks.hourglass import Hourglass, stem
-from fetal_lm.networks.map_network import MapNetwork
+from fetal_lm.networks.map_network import MapNetwork, check_shrink
 
 
 class StackedHourglass(MapNetwork):
@@ -45,6 +45,7 @@ class StackedHourglass(MapNetwork):
         maps: int = landmarks.COUNT,
     ) -> None:
         super().__init__()
+        check_shrink(shrink)
         if stacks < 1:
             raise ValueError(f"a stacked hourglass needs 1 stack or more, not {stacks}")
         self.stacks = stacks
@@ -91,10 +92,3 @@ class StackedHourglass(MapNetwork):
             if stack < len(self.feed_maps):
                 features = features + self.feed_features[stack](read) + self.feed_maps[stack](maps)
         return torch.stack(all_maps, dim=1), read
-
-
-def in_float32(head: nn.Module, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B K h w"]:
-    """Sub-pixel decoding reads differences between neighbouring pixels, which bfloat16's 8 bits of precision blur."""
-    with torch.autocast(features.device.type, enabled=False):
-        maps: Tensor = head(features.float())
-    return maps

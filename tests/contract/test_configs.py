@@ -43,13 +43,13 @@ def test_a_group_reads_root_keys_and_never_a_sibling(path):
 
 def test_every_switch_of_ours_is_checked():
     ours = {"": [CONF / "config.yaml"]}
-    ours |= {f"{group}.": (CONF / group).glob("*.yaml") for group in ("codec", "data", "loss", "split")}
+    ours |= {f"{group}.": (CONF / group).glob("*.yaml") for group in ("codec", "data", "loss", "model", "split")}
     switches = {
         f"{group}{key}"
         for group, paths in ours.items()
         for path in paths
-        for key, value in OmegaConf.to_container(OmegaConf.load(path)).items()
-        if isinstance(value, bool) and key != "_partial_"
+        for key, value in flatten(OmegaConf.to_container(OmegaConf.load(path))).items()
+        if isinstance(value, bool) and not key.endswith("_partial_")
     }
     assert switches == SWITCHES
 

@@ -40,6 +40,13 @@ def head():
     return torch.stack([centre - along, centre + along, centre - across, centre + across]).unsqueeze(0)
 
 
+def batch(points_net):
+    count = len(points_net)
+    image = torch.rand(count, 1, *SIZE_NET, generator=torch.Generator().manual_seed(0))
+    to_orig = torch.zeros(count, 2, 3, dtype=torch.float64)
+    return Batch(image, points_net, to_orig, torch.ones(count), torch.arange(count))
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_an_ellipse_near_the_head_is_moved_to_its_edge(mirrored):
     torch.manual_seed(0)
@@ -67,11 +74,31 @@ def test_the_rim_is_taught_by_heads_that_are_whole():
     model, points = make().train(), head()
 
     def losses(points_net):
-        torch.manual_seed(0)
-        one = Batch(
-            torch.rand(1, 1, *SIZE_NET), points_net, torch.zeros(1, 2, 3).double(), torch.ones(1), torch.zeros(1).long()
-        )
-        return model.losses(one)
+        return model.losses(batch(points_net))
 
     assert losses(points)["rim"] > 0
     assert losses(points - torch.tensor([60.0, 0.0]))["rim"] == 0
+
+
+@pytest.mark.parametrize("bad", ["no ellipse", "not labelled", "cut"])
+def test_a_head_that_teaches_nothing_leaves_the_others_gradients(bad):
+    points = head().repeat(2, 1, 1)
+    if bad == "no ellipse":
+        points[1] = torch.tensor([[20.0, 20.0], [60.0, 60.0], [30.0, 30.0], [50.0, 50.0]])
+    elif bad == "not labelled":
+        points[1, 2] = torch.nan
+    else:
+        points[1] -= torch.tensor([60.0, 0.0])
+    model = make().train()
+    model.losses(batch(points))["rim"].backward()
+    gradients = [value.grad for value in model.rim_network.parameters()]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient.any() for gradient in gradients)
+
+
+def test_validation_draws_the_same_every_time():
+    model, one = make(), batch(head())
+    losses = [model.eval().losses(one)["rim"] for _ in range(2)]
+    assert losses[0] == losses[1]
+    losses = [model.train().losses(one)["rim"] for _ in range(2)]
+    assert losses[0] != losses[1]

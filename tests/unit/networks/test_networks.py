@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from fetal_lm.networks.coordinate_head import CoordinateHead
+from fetal_lm.networks.efficient_unet import EfficientUNet
 from fetal_lm.networks.hourglass import Hourglass
 from fetal_lm.networks.stacked_hourglass import StackedHourglass
 
@@ -101,6 +102,9 @@ def test_the_coordinate_head_starts_at_the_centre():
     [
         (lambda: StackedHourglass(stride=3), "one of"),
         (lambda: StackedHourglass(stacks=0), "1 stack or more"),
+        (lambda: StackedHourglass(shrink=0), "1 or more, not 0"),
+        (lambda: EfficientUNet(shrink=-1), "1 or more, not -1"),
+        (lambda: EfficientUNet(depth=0), "depth of 1 or more"),
         (lambda: Hourglass(0, 8), "depth of 1 or more"),
         (lambda: Hourglass(1, 8, growth=0.5), "growth must be 1 or more, not 0.5"),
     ],
