@@ -1,6 +1,6 @@
 """Weights trained on every image, packed with what the same options reach out of fold: what the package brings along.
 
-    python experiments/accuracy/release.py RUN SWEEP --root DIR [--output FOLDER]
+    python experiments/accuracy/release.py RUN SWEEP --root DIR [--half] [--output FOLDER]
 
 RUN is of `split=everything`, SWEEP of every fold with the same options otherwise, which is checked. The folder that is
 written takes a run's place (`predict --model FOLDER`) and holds an exported file and a model card besides; `row.json`
@@ -29,8 +29,10 @@ from targets import TARGETS, Target
 from fetal_lm.atomic import write_text
 from fetal_lm.configuration import names_a_place
 from fetal_lm.errors import InputError
-from fetal_lm.export.command import WRITTEN, export
+from fetal_lm.export.command import CHECKED_IMAGES, WRITTEN, export
 from fetal_lm.export.package import package
+from fetal_lm.export.parity import parity
+from fetal_lm.predict.onnx_engine import open_exported
 from fetal_lm.predict.released import CARD, EXPORTED, FOLDER
 from fetal_lm.report.markdown import table_lines
 from fetal_lm.report.pooling import HEAD_SIZES, OutOfFold, out_of_fold
@@ -43,7 +45,10 @@ from fetal_lm.trained import TrainedRun, load_run
 TEMPLATE: Final = Path(__file__).with_name("model_card.md.j2")
 SPLIT: Final = "everything"
 LARGEST_BYTES: Final = 8_000_000
-"""Of the weights, which come with every installation."""
+"""Of the weights and of the exported file, which come with every installation."""
+
+MOVED_AT_MOST_PX: Final = 0.25
+"""What half precision may move a point by, in pixels of the network's frame."""
 
 NOT_COPIED: Final = "predictions.csv"
 """Of images that were trained on: says nothing, and holds the labels of somebody else's data."""
@@ -53,6 +58,7 @@ def main(
     run: Annotated[Path, typer.Argument(help="Folder of the run with split=everything.")],
     sweep: Annotated[Path, typer.Argument(help="Folder of the sweep over all folds.")],
     root: Root = None,
+    half: Annotated[bool, typer.Option("--half", help="Round the weights to half precision.")] = False,
     output: Annotated[Path, typer.Option(help="The folder to write; what is there is replaced.")] = FOLDER,
 ) -> None:
     """Packs the run, exports it, and writes what it can be expected to do beside it."""
@@ -64,20 +70,23 @@ def main(
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
             folder = Path(name) / output.name
-            package(run, folder)
+            package(run, folder, half=half)
             (folder / NOT_COPIED).unlink()
             row = expected_row(trained.row, pooled)
             write_row(replace(row, overrides=load_run(folder).row.overrides), folder / ROW_FILE)
             if export(folder, folder / EXPORTED) != WRITTEN:
                 raise InputError(f"{run}: cannot be exported, see above")
-            write_text(folder / CARD, card(trained, pooled, held_against(root)))
-            size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx"))
-            if size > LARGEST_BYTES:
-                raise InputError(f"{run}: its weights have {size} bytes, expected at most {LARGEST_BYTES}")
+            moved_px = parity(trained, open_exported(folder / EXPORTED), images=CHECKED_IMAGES).points_px
+            if not moved_px <= MOVED_AT_MOST_PX:
+                raise InputError(f"{run}: half precision moves a point by {moved_px:.2g} px, release without --half")
+            write_text(folder / CARD, card(trained, pooled, held_against(root), moved_px if half else None))
+            sizes = [path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")]
+            if max(sizes) > LARGEST_BYTES:
+                raise InputError(f"{run}: a file of {max(sizes)} bytes, expected at most {LARGEST_BYTES}; try --half")
             if output.exists():
                 shutil.rmtree(output)
             folder.rename(output)
-    typer.echo(f"wrote {output}, {size / 1e6:.1f} MB of weights; read {output / CARD}")
+    typer.echo(f"wrote {output}, {sum(sizes) / 1e6:.1f} MB of weights; read {output / CARD}")
 
 
 def pooled_like(trained: TrainedRun, pooled: Sequence[OutOfFold]) -> list[OutOfFold]:
@@ -113,8 +122,8 @@ def _figures(pooled: OutOfFold) -> dict[str, float]:
     return {str(name): float(value) for name, value in {**of_seeds, **targets}.items()}
 
 
-def card(trained: TrainedRun, pooled: Sequence[OutOfFold], hc_truth: str) -> str:
-    """The model card, as Markdown."""
+def card(trained: TrainedRun, pooled: Sequence[OutOfFold], hc_truth: str, moved_px: float | None) -> str:
+    """The model card, as Markdown; `moved_px` is what half precision moves a point by, None for full precision."""
     first = pooled[0]
     table = rows(first)
     images = next(iter(first.tables.values()))
@@ -123,6 +132,9 @@ def card(trained: TrainedRun, pooled: Sequence[OutOfFold], hc_truth: str) -> str
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         row=trained.row,
         size_net=trained.model.size_net,
+        moved_px=None if moved_px is None else f"{moved_px:.2g}",
+        checked=CHECKED_IMAGES,
+        pretrained=getattr(trained.model.network, "pretrained", False),
         images=len(images),
         examinations=images["examination"].nunique(),
         smallest_mm=f"{np.nanmin(true_hc_mm):.0f}",

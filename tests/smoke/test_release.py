@@ -12,8 +12,10 @@ from fetal_lm.predict import engine, released
 
 from .conftest import ROOT, TINY
 
-# As what is released: a head read off its outline, by torch and in an exported file.
-OPTIONS = (*TINY, "model=outline_hourglass", "data.fit=letterbox")
+# Every way of reading a head at once, by torch and in an exported file.
+OPTIONS = (
+    *TINY, "model=rim_unet", "model.network.depth=2", "model.network.pretrained=false", "data.fit=letterbox",
+)  # fmt: skip
 SCRIPT = ROOT / "experiments" / "accuracy" / "release.py"
 
 pytestmark = pytest.mark.slow
@@ -46,17 +48,18 @@ def test_the_released_weights_say_what_to_expect_and_are_what_predict_takes(expe
     folder = tmp_path / "released"
     folder.mkdir()
     (folder / "old").touch()
-    done = run_script(run, sweep, "--output", folder)
+    done = run_script(run, sweep, "--half", "--output", folder)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in folder.iterdir()) == [
         "MODEL_CARD.md", "config.yaml", "history.csv", "model.onnx", "row.json", "split.json", "weights.safetensors"
     ]  # fmt: skip
     row = json.loads((folder / "row.json").read_text())
-    assert row["metrics"]["outline"]["images"] == 30
+    assert row["metrics"]["rim"]["images"] == 30
     assert len(json.loads((folder / "split.json").read_text())["train"]) == 30
     card = (folder / "MODEL_CARD.md").read_text()
-    assert f"{row['metrics']['outline']['hc_mae_mm']:.2f} [" in card
-    assert f"{row['metrics']['outline']['found']:.4f} [" in card
+    assert f"{row['metrics']['rim']['hc_mae_mm']:.2f} [" in card
+    assert f"{row['metrics']['rim']['found']:.4f} [" in card
+    assert "in half precision, which moves a point by at most" in card
     assert str(tmp_path) not in card
 
     monkeypatch.setattr(engine, "released", lambda name: released.released(name, folder))

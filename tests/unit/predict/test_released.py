@@ -45,7 +45,7 @@ def test_the_cards_figures_are_the_rows(row):
 
 def test_the_readme_repeats_them(row):
     readme = " ".join((ROOT / "README.md").read_text().split())
-    figures = row["metrics"]["outline"]
+    figures = row["metrics"][next(iter(row["metrics"]))]
     for name, text in (
         ("bpd_mae_mm", "BPD is {} mm off on average ["),
         ("ofd_mae_mm", "OFD {} ["),
@@ -57,7 +57,7 @@ def test_the_readme_repeats_them(row):
 def test_they_are_small_and_say_nothing_of_the_machine_that_made_them():
     weights = [path for path in FOLDER.iterdir() if path.suffix in (".safetensors", ".onnx")]
     assert sorted(path.name for path in weights) == [EXPORTED, "weights.safetensors"]
-    assert sum(path.stat().st_size for path in weights) <= LARGEST_BYTES
+    assert max(path.stat().st_size for path in weights) <= LARGEST_BYTES
     for path in FOLDER.iterdir():
         assert ABSOLUTE_PATH.findall(path.read_bytes()) == [], path
 
@@ -66,8 +66,11 @@ def test_both_files_find_the_same_head():
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     source = Phantom(seed=0, images=4)
     by_torch, by_file = Predictor(engine="torch"), Predictor(engine="onnx")
-    for record in source.records():
-        image = source.read(record)
+    heads = [source.read(record) for record in source.records()]
+    # And two in one image, which one of them is taken from.
+    smaller = min(head.shape[0] for head in heads[:2])
+    heads.append(np.hstack([head[:smaller] for head in heads[:2]]))
+    for image in heads:
         points = [predictor.measure(image).points_orig for predictor in (by_torch, by_file)]
         assert points[0] == pytest.approx(points[1], abs=0.05, nan_ok=True)
 
