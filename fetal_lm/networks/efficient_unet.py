@@ -6,12 +6,12 @@ from typing import Final
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import interpolate
 
 from fetal_lm import landmarks
 from fetal_lm.networks.blocks import ConvNorm, Residual, in_float32
 from fetal_lm.networks.efficientnet import EfficientNetLite
-from fetal_lm.networks.map_network import MapNetwork, check_shrink
+from fetal_lm.networks.map_network import MapNetwork
 
 WIDENING: Final = (1.0, 1.5, 2.0, 3.0)
 """Width of the way up at strides 4, 8, 16 and 32, by that at stride 4."""
@@ -30,7 +30,7 @@ class EfficientUNet(MapNetwork):
         maps: number of maps, K.
 
     Raises:
-        ValueError: `depth` is not 1 to 3, or `shrink` no whole number from 1 on.
+        ValueError: `depth` is not 1 to 3, or `shrink` is below 1.
     """
 
     def __init__(
@@ -42,13 +42,10 @@ class EfficientUNet(MapNetwork):
         pretrained: bool = True,
         maps: int = landmarks.COUNT,
     ) -> None:
-        check_shrink(shrink)
         if depth < 1:
             raise ValueError(f"a U-Net needs a depth of 1 or more, not {depth}")
-        super().__init__()
-        self.stride, self.stacks = 4 * shrink, 1
-        self.multiple = self.stride * 2**depth
-        self.maps, self.channels, self.shrink, self.pretrained = maps, channels, shrink, pretrained
+        super().__init__(stride=4, depth=depth, shrink=shrink, stacks=1, maps=maps, channels=channels)
+        self.pretrained = pretrained
         self.encoder = EfficientNetLite(depth + 1)
         widths = [round(channels * widening) for widening in WIDENING[: depth + 1]]
         self.top = ConvNorm(EfficientNetLite.CHANNELS[depth], widths[depth], kernel=1)
@@ -77,10 +74,7 @@ class EfficientUNet(MapNetwork):
         Raises:
             InputError: H or W is not a multiple of `multiple`.
         """
-        self.check_size(image)
-        if self.shrink > 1:
-            image = avg_pool2d(image, self.shrink)
-        *finer, coarsest = self.encoder(image)
+        *finer, coarsest = self.encoder(self.shrunk(image))
         features = self.top(coarsest)
         for level in reversed(range(len(finer))):
             features = interpolate(self.narrow[level](features), scale_factor=2.0, mode="nearest")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from fetal_lm import landmarks
 from fetal_lm.networks.blocks import ConvNorm, Residual, in_float32
 from fetal_lm.networks.hourglass import Hourglass, stem
-from fetal_lm.networks.map_network import MapNetwork, check_shrink
+from fetal_lm.networks.map_network import MapNetwork
 
 
 class StackedHourglass(MapNetwork):
@@ -20,7 +19,7 @@ class StackedHourglass(MapNetwork):
 
     Args:
         stacks: number of hourglasses, S.
-        depth: halvings inside each hourglass; H / stride and W / stride must be multiples of `2 ** depth`.
+        depth: halvings inside each hourglass; H and W must be multiples of `shrink * stride * 2 ** depth`.
         channels: width C of the features at the maps' resolution.
         growth: by which the width grows at every halving; 1 is the hourglass of Newell et al.
         stride: pixels of the image as the network sees it per heatmap pixel: 1, 2 or 4.
@@ -44,17 +43,10 @@ class StackedHourglass(MapNetwork):
         in_channels: int = 1,
         maps: int = landmarks.COUNT,
     ) -> None:
-        super().__init__()
-        check_shrink(shrink)
+        super().__init__(stride=stride, depth=depth, shrink=shrink, stacks=stacks, maps=maps, channels=channels)
         if stacks < 1:
             raise ValueError(f"a stacked hourglass needs 1 stack or more, not {stacks}")
-        self.stacks = stacks
-        self.stride = shrink * stride
-        self.shrink = shrink
         self.in_channels = in_channels
-        self.channels = channels
-        self.maps = maps
-        self.multiple = self.stride * 2**depth
         self.stem = stem(in_channels, channels, stride)
         self.hourglasses = nn.ModuleList(
             nn.Sequential(
@@ -79,10 +71,7 @@ class StackedHourglass(MapNetwork):
         Raises:
             InputError: H or W is not a multiple of `multiple`.
         """
-        self.check_size(image)
-        if self.shrink > 1:
-            image = avg_pool2d(image, self.shrink)
-        features = self.stem(image.expand(-1, self.in_channels, -1, -1))
+        features = self.stem(self.shrunk(image).expand(-1, self.in_channels, -1, -1))
         all_maps: list[Tensor] = []
         read = features
         for stack, (hourglass, head) in enumerate(zip(self.hourglasses, self.heads, strict=True)):

@@ -1,5 +1,3 @@
-import importlib.util
-
 import pytest
 import torch
 
@@ -45,7 +43,6 @@ def pattern():
     return ((rows * 7 + columns * 13) % 32 / 31)[None, None]
 
 
-@pytest.mark.skipif(importlib.util.find_spec(efficientnet.PACKAGE) is None, reason="the extra `imagenet` is not there")
 def test_the_features_are_those_of_the_published_network():
     encoder = EfficientNetLite(4).eval()
     encoder.load_imagenet()
@@ -66,7 +63,6 @@ def test_the_features_are_those_of_the_published_network():
         torch.testing.assert_close(features[0, :3, 1, 1], torch.tensor(first), atol=2e-4, rtol=0)
 
 
-@pytest.mark.skipif(importlib.util.find_spec(efficientnet.PACKAGE) is None, reason="the extra `imagenet` is not there")
 def test_a_training_begins_with_them_if_it_asks_for_them():
     encoder = EfficientNetLite(4)
     encoder.load_imagenet()
