@@ -44,6 +44,7 @@ COMMAND: Final = "from fetal_lm.cli.app import app; app()"
 TOLD: Final = "drawn:"
 TELLS_THE_TIME: Final = f"""<script>
 const first = document.getElementById("distribution");
+first.scrollIntoView();
 const drawn = setInterval(() => {{
   const loaded = performance.getEntriesByType("navigation")[0].loadEventEnd;
   if (loaded && first.data?.length) document.title = `{TOLD} ${{loaded}} ${{performance.now()}}`, clearInterval(drawn);

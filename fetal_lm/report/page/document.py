@@ -31,6 +31,9 @@ from fetal_lm.report.trials import page_table
 SCRIPTS: Final = ("cases.js", "table.js", "picture.js", "plots.js", "agreement.js", "gallery.js", "page.js")
 NAMED_AT_MOST: Final = 6
 
+LEGEND_LINES: Final = 28
+"""As many as the plots' seven colours and four dashes tell apart."""
+
 
 def write_page(comparison: Comparison, sweep: Sweep, path: Path) -> None:
     """Writes `page` atomically."""
@@ -51,6 +54,7 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
         "landmarks": NAMES,
         "galleryEach": GALLERY_EACH,
         "galleryModels": GALLERY_MODELS,
+        "legendLines": LEGEND_LINES,
         "colours": MODEL_COLOURS,
         "entries": [entry.label for entry in comparison.entries],
         "series": [{"entry": one.entry, "label": one.label, "primary": one.primary} for one in series],
@@ -74,6 +78,8 @@ def page(comparison: Comparison, sweep: Sweep) -> str:
                 f"slow: {some(cases.left_out, NAMED_AT_MOST)}."
             )
         models = len(comparison.entries)
+        if len(series) > LEGEND_LINES:
+            notices.append(f"The plots of {len(series)} lines have no legend: point at a line to read whose it is.")
         if models > GALLERY_MODELS:
             notices.append(
                 f"The gallery shows the first {GALLERY_MODELS} of {models} models, in the table's order; the other "

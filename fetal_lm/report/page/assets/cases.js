@@ -27,19 +27,21 @@ function runOf(row) {
   return DATA.runs[PREDICTIONS.run[row]];
 }
 
+// Hundreds of series would each go through the rows of all of them.
+const rowsOf = DATA.series.map(() => []);
+PREDICTIONS?.series.forEach((series, row) => rowsOf[series].push(row));
+const everyRow = rowsOf.flat().sort((a, b) => a - b);
+
 /** Numbers of the predictions that the filters choose; `series` asks for one whatever the model filter says. */
 function shownRows(series = chosen.series) {
-  const rows = [];
-  for (let row = 0; row < PREDICTIONS.run.length; row++) {
+  return (series === "all" ? everyRow : rowsOf[series]).filter((row) => {
     const run = runOf(row);
-    if (
-      (series === "all" || PREDICTIONS.series[row] === Number(series)) &&
+    return (
       (chosen.seed === "all" || run.seed === Number(chosen.seed)) &&
       (chosen.fold === "all" || (run.fold !== null && run.fold === Number(chosen.fold))) &&
       (chosen.size === "all" || IMAGES.size[PREDICTIONS.item[row]] === Number(chosen.size))
-    ) rows.push(row);
-  }
-  return rows;
+    );
+  });
 }
 
 /** Numbers of the series that the model filter chooses. */

@@ -62,6 +62,8 @@ function draw(plot) {
   if (!plot.isNear || !plot.isStale) return;
   plot.isStale = false;
   const { traces, layout } = plot.make();
+  // Longer, it tells no line from another, leaves the plot no room and takes seconds.
+  if (traces.filter((trace) => trace.showlegend !== false).length > DATA.legendLines) layout.showlegend = false;
   Plotly.react(plot.div, traces, layout, { displayModeBar: false, responsive: true });
   plot.cursor = [0, -1];
   if (plot.isWired) return;

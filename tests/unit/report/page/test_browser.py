@@ -170,6 +170,15 @@ def test_the_gallery_is_of_the_first_models_or_of_the_one_that_is_chosen(
         assert page.locator("#agreement-table tbody tr").count() == 3
 
 
+@pytest.mark.parametrize(("most", "legends"), [(3, 0), (4, 1)])
+def test_a_legend_is_shown_as_long_as_it_tells_lines_apart(
+    browser: Any, three_models: Path, monkeypatch: pytest.MonkeyPatch, most: int, legends: int
+) -> None:
+    monkeypatch.setattr(document, "LEGEND_LINES", most)
+    with opened_page(browser, three_models) as page:
+        assert plot(page, "distribution").locator(".legend").count() == legends
+
+
 def test_the_keyboard_reaches_points(page: Any) -> None:
     plot(page, "distribution").focus()
     page.keyboard.press("ArrowRight")

@@ -204,6 +204,16 @@ def test_the_gallery_is_of_the_first_models_and_says_so(
     assert {series[data["predictions"]["series"][int(row)]].entry for row in kept} == {0, 1}
 
 
+def test_more_lines_than_can_be_told_apart_have_no_legend_and_the_page_says_so(
+    three_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "have no legend" not in page_of(three_models)
+    monkeypatch.setattr(document, "LEGEND_LINES", 3)
+    html = page_of(three_models)
+    assert "The plots of 4 lines have no legend: point at a line to read whose it is." in html
+    assert data_of(html)["legendLines"] == 3
+
+
 def test_a_configuration_runs_no_foreign_code(three_models: Path) -> None:
     for run in three_models.iterdir():
         if run.is_dir():
