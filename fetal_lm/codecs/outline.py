@@ -40,7 +40,7 @@ BLURRED: Final = 2
 
 LEANING: Final = 16.0
 """Of an ellipse whose axes differ by a share f of the longer one, the direction is corrected by 1 / (1 + LEANING f) of
-what the guide says. Chosen on validation images (`experiments/accuracy/leaning.py`); a usual head has f = 0.2."""
+what the guide says. Chosen on validation images (`experiments/accuracy/constants.py`); a usual head has f = 0.2."""
 
 
 class Ellipse(NamedTuple):
@@ -223,6 +223,30 @@ def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic:
         halves = _leaning(halves, guides)
     ofd, bpd = halves.unbind(-1)
     return ellipse.centre.unsqueeze(-2) + torch.stack([-ofd, ofd, -bpd, bpd], dim=-2)
+
+
+def lengthened(
+    points: Float[Tensor, "*n 4 2"], guide: Float[Tensor, "*n 4 2"], share: float
+) -> Float[Tensor, "*n 4 2"]:
+    """Landmarks whose diameters are longer by a share of how much longer a guide's are; middles and directions stay.
+
+    A diameter that is NaN in the guide stays as it is.
+
+    Example:
+        >>> points = torch.tensor([[2.0, 0.0], [8.0, 0.0], [5.0, -2.0], [5.0, 2.0]])
+        >>> guide = torch.tensor([[2.0, 0.0], [10.0, 0.0], [5.0, torch.nan], [5.0, 2.0]])
+        >>> lengthened(points, guide, 0.5)
+        tensor([[ 1.5000,  0.0000],
+                [ 8.5000,  0.0000],
+                [ 5.0000, -2.0000],
+                [ 5.0000,  2.0000]])
+    """
+    pairs = points.unflatten(-2, (2, 2))
+    middles = pairs.mean(-2, keepdim=True)
+    own, other = (torch.linalg.vector_norm(of[..., 1::2, :] - of[..., ::2, :], dim=-1) for of in (points, guide))
+    factor = (1 - share + share * other / own).where(other.isfinite() & (own > 0), 1.0)
+    longer: Tensor = middles + (pairs - middles) * factor[..., None, None]
+    return longer.flatten(-3, -2)
 
 
 def _leaning(halves: Float[Tensor, "*n 2 2"], guides: Float[Tensor, "*n 2 2"]) -> Float[Tensor, "*n 2 2"]:

@@ -7,8 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
+from fetal_lm import landmarks
 from fetal_lm.codecs import outline, rim
 from fetal_lm.data.batch import Batch
+from fetal_lm.hypotheses.base import Views
+from fetal_lm.hypotheses.rim_hourglass import HEATMAPS_SAY
 from fetal_lm.train import build_model
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -59,6 +62,23 @@ def test_an_ellipse_near_the_head_is_moved_to_its_edge(mirrored):
         moved = model.moved(image, start, mirrored=mirrored)
         before, after = ((rim.distances(one, truth) - 1).abs().max() for one in (start, moved))
         assert after <= max(0.01, 0.2 * before)
+
+
+def test_the_heatmaps_have_a_say_in_the_lengths_alone():
+    model, points = make(), head()
+    model.rim_network = Edges()
+    # Heatmaps of a head that is a tenth larger around the same middle: the direction is the edge's, as is the middle.
+    middle = points.mean(1, keepdim=True)
+    larger = middle + (points - middle) * 1.1
+    maps = model.codec.encode(larger, size_net=SIZE_NET, stride=model.network.stride)
+    inside = outline.encode(points, size_net=SIZE_NET, stride=model.network.stride)
+    image = outline.encode(points, size_net=SIZE_NET, stride=1).unsqueeze(1)
+    views = Views(maps.unsqueeze(0), {}, {"inside": inside.unsqueeze(0)}, image)
+    found = model.decode(views)
+    expected = middle + (points - middle) * (1 + 0.1 * HEATMAPS_SAY)
+    torch.testing.assert_close(
+        landmarks.canonical_order(found["rim"]), landmarks.canonical_order(expected), atol=0.3, rtol=0
+    )
 
 
 def test_without_an_outline_there_is_no_rim_either():
