@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final, Literal
+
+from fetal_lm.errors import InputError
 
 
 class Images(StrEnum):
@@ -29,3 +32,20 @@ class EngineName(StrEnum):
     """The folder of a run, as it was tested."""
     onnx = "onnx"
     """A file that `fetal-lm export` wrote; torch is not imported."""
+
+
+HALF_TURN: Final = "half_turn"
+
+Flips = bool | Literal["half_turn"]
+"""At which mirror images to look besides: at all three, at none, or at that by both axes, which is half a turn."""
+
+
+def flips_of(flips: bool | None, half_turn: bool) -> Flips | None:
+    """What the switches --flips, --no-flips and --half-turn ask for together; None leaves it to the run.
+
+    Raises:
+        InputError: they contradict each other.
+    """
+    if half_turn and flips is not None:
+        raise InputError("--half-turn: expected it without --flips and --no-flips, of which it is something between")
+    return HALF_TURN if half_turn else flips

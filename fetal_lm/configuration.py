@@ -22,7 +22,6 @@ SWITCHES: Final = frozenset(
         "split.allow_leak",
         "split.drop_leaking",
         "split.test_selects",
-        "test_flips",
     }
 )
 """Options of this package that are on or off."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fetal_lm.atomic import atomic_path
-from fetal_lm.choices import Images, Seen
+from fetal_lm.choices import Flips, Images, Seen
 from fetal_lm.configuration import read_configuration, write_with_source
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
 from fetal_lm.data.manifest import Manifest
@@ -34,7 +34,7 @@ def evaluate(
     seen: Seen,
     output: Path,
     settings: Mapping[str, Any] | None = None,
-    flips: bool | None = None,
+    flips: Flips | None = None,
     rotations: Sequence[float] | None = None,
 ) -> list[RunRow]:
     """Tests the selected weights of each run of a sweep, or of a single run, on a source.
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def _refuse_others(
-    folder: Path, settings: Mapping[str, Any], *, flips: bool | None, rotations: Sequence[float] | None
+    folder: Path, settings: Mapping[str, Any], *, flips: Flips | None, rotations: Sequence[float] | None
 ) -> None:
     """Keeps results on another source, or from other views of the images, from being overwritten by these."""
     config = folder / "config.yaml"
@@ -124,7 +124,7 @@ def _evaluate_run(
     output: Path,
     name: str,
     settings: Mapping[str, Any] | None,
-    flips: bool | None,
+    flips: Flips | None,
     rotations: Sequence[float] | None,
 ) -> RunRow:
     run = load_run(folder, flips=flips, rotations=rotations)

@@ -28,7 +28,7 @@ from fetal_lm.data.manifest import Learnt, before_digest, read_manifest, split_d
 from fetal_lm.data.records import Record, Source
 from fetal_lm.data.splits import Split, leaking_images, refuse_copies, seen_test_images
 from fetal_lm.errors import InputError
-from fetal_lm.hypotheses import turn
+from fetal_lm.hypotheses import mirror, turn
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.job import Pruned
 from fetal_lm.measure import measure
@@ -246,7 +246,7 @@ def build_model(cfg: DictConfig) -> Hypothesis:
         size_net=cfg.image_size,
         canonical=cfg.data.order == "canonical",
         isotropic=cfg.data.fit == "letterbox",
-        test_flips=cfg.test_flips,
+        test_flips=mirror.checked(cfg.test_flips),
         # Runs from before there was the option lack it.
         test_rotations=turn.checked(cfg.get("test_rotations")),
         _convert_="all",

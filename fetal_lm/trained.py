@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fetal_lm import checkpoints
+from fetal_lm.choices import Flips
 from fetal_lm.configuration import read_configuration
 from fetal_lm.data.datamodule import LandmarkDataModule
 from fetal_lm.data.images import digest
@@ -81,13 +82,13 @@ class TrainedRun:
         )
 
 
-def load_run(path: Path, *, flips: bool | None = None, rotations: Sequence[float] | None = None) -> TrainedRun:
+def load_run(path: Path, *, flips: Flips | None = None, rotations: Sequence[float] | None = None) -> TrainedRun:
     """Loads a run.
 
     Args:
         path: the run's folder, also a packed one, for its selected weights; or another checkpoint in its folder
             `checkpoints`.
-        flips: whether it is to look at mirror images too; None leaves its own `test_flips`.
+        flips: whether it is to look at mirror images too, or at which; None leaves its own `test_flips`.
         rotations: degrees by which it is to turn images too; None leaves its own `test_rotations`.
 
     Raises:

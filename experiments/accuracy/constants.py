@@ -1,12 +1,14 @@
-"""How much the heatmaps should say of what is read off an ellipse, on validation images.
+"""What was chosen of how landmarks are read, on validation images.
 
     python experiments/accuracy/constants.py direction SWEEP --root DIR [--part train] [--images 160]
     python experiments/accuracy/constants.py lengths SWEEP --root DIR
+    python experiments/accuracy/constants.py flips SWEEP --root DIR
 
-Of the head's direction: `codecs.outline.LEANING`; inf is the ellipse's own. Of the lengths of its diameters:
-`hypotheses.rim_hourglass.HEATMAPS_SAY`; 0 is the ellipse's own. SWEEP holds trained runs of a model that has such an
-ellipse, on HC18. Each looks once at its own validation images, or at others that --part names, as it looks at test
-images, and their landmarks are read with each value of the constant. Prints a table.
+direction: what the heatmaps say of that of an ellipse, `codecs.outline.LEANING`; inf is the ellipse's own. lengths:
+what they say of those of its diameters, `hypotheses.rim_hourglass.HEATMAPS_SAY`; 0 is the ellipse's own. flips: at
+which mirror images to look, `test_flips`. SWEEP holds trained runs on HC18, for the first two of a model that has such
+an ellipse. Each looks at its own validation images, or at others that --part names, and their landmarks are read with
+each value. Prints a table.
 """
 
 from __future__ import annotations
@@ -22,16 +24,20 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from jaxtyping import Float
 from reading import plain_errors
 from rich.console import Console
 from rich.progress import track
 from targets import FOUND, measures
+from torch import Tensor
 
+from fetal_lm.choices import HALF_TURN, Flips
 from fetal_lm.codecs import outline
 from fetal_lm.data.adapters.hc18 import Hc18
-from fetal_lm.data.batch import to_original
+from fetal_lm.data.batch import Batch, to_original
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses import rim_hourglass
+from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.report.markdown import table_lines
 from fetal_lm.report.predictions import prediction_table, summarise
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
@@ -42,11 +48,12 @@ HEADERS: Final = (
 )  # fmt: skip
 
 
-class Say(StrEnum):
-    """In what the heatmaps have a say."""
+class What(StrEnum):
+    """Was chosen."""
 
     direction = auto()
     lengths = auto()
+    flips = auto()
 
 
 class Constant(NamedTuple):
@@ -59,9 +66,13 @@ class Constant(NamedTuple):
 
 
 CONSTANTS: Final = {
-    Say.direction: Constant(outline, "LEANING", (math.inf, 32.0, 16.0, 8.0, 0.0), "outline"),
-    Say.lengths: Constant(rim_hourglass, "HEATMAPS_SAY", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0), "rim"),
+    What.direction: Constant(outline, "LEANING", (math.inf, 32.0, 16.0, 8.0, 0.0), "outline"),
+    What.lengths: Constant(rim_hourglass, "HEATMAPS_SAY", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0), "rim"),
 }
+FLIPS: Final[tuple[Flips, ...]] = (False, HALF_TURN, True)
+
+Found = Iterator[tuple[str, Float[Tensor, "B 4 2"]]]
+"""Names of values, and the landmarks of a batch in original pixels as each has them."""
 
 
 class Part(StrEnum):
@@ -73,7 +84,7 @@ class Part(StrEnum):
 
 
 def main(
-    say: Annotated[Say, typer.Argument(help="In what.")],
+    what: Annotated[What, typer.Argument(help="What to try values of.")],
     sweep: Annotated[Path, typer.Argument(help="Folder of trained runs.")],
     root: Annotated[Path, typer.Option(help="HC18.")],
     part: Annotated[Part, typer.Option(help="Which of each run's images.")] = Part.val,
@@ -84,43 +95,55 @@ def main(
         folders = sorted(path.parent for path in sweep.glob(f"*/{ROW_FILE}"))
         if not folders:
             raise InputError(f"{sweep}: no finished run in it; expected SWEEP/0/{ROW_FILE}")
-        source, constant = Hc18(root=root), CONSTANTS[say]
-        tables: dict[float, list[pd.DataFrame]] = {value: [] for value in constant.values}
+        source = Hc18(root=root)
+        tables: dict[str, list[pd.DataFrame]] = {}
         for folder in track(folders, "looking"):
-            for value, table in _tables(load_run(folder), constant, source, part, images):
-                tables[value].append(table)
+            for value, table in _tables(load_run(folder), what, source, part, images):
+                tables.setdefault(value, []).append(table)
     rows = [_row(value, pd.concat(found, ignore_index=True)) for value, found in tables.items()]
     Console().print("\n".join(table_lines(HEADERS, rows)), markup=False, soft_wrap=True)
 
 
 def _tables(
-    run: TrainedRun, constant: Constant, source: Hc18, part: Part, most: int | None
-) -> Iterator[tuple[float, pd.DataFrame]]:
-    """For each value of the constant the run's predictions of a part's images."""
-    if constant.branch not in run.model.branches:
-        raise InputError(f"{run.row.model}: expected a model with a branch {constant.branch!r}")
+    run: TrainedRun, what: What, source: Hc18, part: Part, most: int | None
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """For each value the run's predictions of a part's images."""
+    branch = CONSTANTS[what].branch if what in CONSTANTS else run.model.branches[0]
+    if branch not in run.model.branches:
+        raise InputError(f"{run.row.model}: expected a model with a branch {branch!r}")
     records = source.records()
     numbers = [number for number, record in enumerate(records) if record.image in run.manifest.parts[part]]
     if most is not None:
         numbers = [numbers[round(place)] for place in np.linspace(0, len(numbers) - 1, min(most, len(numbers)))]
     data = run.data(source, records, numbers)
-    points: dict[float, list[torch.Tensor]] = {value: [] for value in constant.values}
+    points: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
         for batch in data.predict_dataloader():
-            views = run.model.views(batch.image, flips=run.model.test_flips)
-            for value in constant.values:
-                # What this study is about, and a constant elsewhere.
-                setattr(constant.module, constant.name, value)
-                points[value].append(to_original(run.model.located(views)[constant.branch], batch.to_orig))
-    for value, found in points.items():
-        yield value, prediction_table(data.tested(), {constant.branch: torch.cat(found).double().numpy()})
+            read = _by_constant(run.model, batch, CONSTANTS[what]) if what in CONSTANTS else _by_flips(run.model, batch)
+            for value, found in read:
+                points.setdefault(value, []).append(found)
+    for value, batches in points.items():
+        yield value, prediction_table(data.tested(), {branch: torch.cat(batches).double().numpy()})
 
 
-def _row(value: float, table: pd.DataFrame) -> list[str]:
+def _by_constant(model: Hypothesis, batch: Batch, constant: Constant) -> Found:
+    views = model.views(batch.image, flips=model.test_flips)
+    for value in constant.values:
+        # What this study is about, and a constant elsewhere.
+        setattr(constant.module, constant.name, value)
+        yield f"{value:g}", to_original(model.located(views)[constant.branch], batch.to_orig)
+
+
+def _by_flips(model: Hypothesis, batch: Batch) -> Found:
+    for flips in FLIPS:
+        yield str(flips), to_original(model.points(batch.image, flips=flips)[model.branches[0]], batch.to_orig)
+
+
+def _row(value: str, table: pd.DataFrame) -> list[str]:
     figures = summarise(table)
     relative = ((table["hc_mm"] - table["true_hc_mm"]).abs() / table["true_hc_mm"]).mean()
     return [
-        f"{value:g}", f"{figures['images']:.0f}", f"{figures['mean_mm']:.3f}", f"{figures['median_mm']:.3f}",
+        value, f"{figures['images']:.0f}", f"{figures['mean_mm']:.3f}", f"{figures['median_mm']:.3f}",
         f"{measures(table)[FOUND].mean():.4f}", f"{figures['hc_mae_mm']:.2f}", f"{100 * relative:.2f} %",
         f"{figures['bpd_mae_mm']:.3f}", f"{figures['ofd_mae_mm']:.3f}",
     ]  # fmt: skip

@@ -2,8 +2,7 @@
 
     python experiments/bench/measuring.py --images 10000        memory over as many images, by itself
 
-By the released weights, and by a file of them that looks at an image once and at no mirror images (`fetal-lm export
---no-flips`). The images are phantom heads of HC18's size.
+By the released weights. The images are phantom heads of HC18's size.
 """
 
 from __future__ import annotations
@@ -48,10 +47,9 @@ def measuring() -> list[tuple[str, str]]:
     """Rows of the table; everything is made in a folder that is deleted again."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        once = _looking_once(folder)
         drawn = _drawn(folder / "drawn")
         one, many = _linked(drawn, folder / "one", 1), _linked(drawn, folder / "many", FOLDER_IMAGES)
-        return [*_one_image(once, drawn[0]), *_folder(once, many), *_start(one), *_memory(many)]
+        return [*_one_image(drawn[0]), *_folder(many), *_start(one), *_memory(many)]
 
 
 def main(
@@ -67,7 +65,7 @@ def main(
                 typer.echo(f"{_engine(model)}, {count} images: {peak_mib:.0f} MiB")
 
 
-def _one_image(once: Path, image: Path) -> list[tuple[str, str]]:
+def _one_image(image: Path) -> list[tuple[str, str]]:
     """From an array to millimetres, beside the study's network, which is only its forward pass."""
     array = read_grey(image)
     study = StackedHourglass(depth=4, channels=64, stride=1, in_channels=3).eval()
@@ -80,17 +78,16 @@ def _one_image(once: Path, image: Path) -> list[tuple[str, str]]:
         with torch.inference_mode():
             return study(frame)
 
-    steps = [(with_(Predictor(model)), 1) for model in (FOLDER, FILE, once)]
-    torch_s, onnx_s, once_s, study_s = in_turn([*steps, (study_forward, 1)], repeats=20)
+    steps = [(with_(Predictor(model)), 1) for model in (FOLDER, FILE)]
+    torch_s, onnx_s, study_s = in_turn([*steps, (study_forward, 1)], repeats=20)
     return [
         ("Predictor, one image from array to millimetres, torch, ms", f"{1000 * torch_s:.1f}"),
         ("the same, onnxruntime, ms", f"{1000 * onnx_s:.1f}"),
-        ("the same, onnxruntime, looking once, ms", f"{1000 * once_s:.1f}"),
         ("the study's network, one forward pass (float32), ms", f"{1000 * study_s:.0f}"),
     ]
 
 
-def _folder(once: Path, images: Path) -> list[tuple[str, str]]:
+def _folder(images: Path) -> list[tuple[str, str]]:
     """A folder of PNG files, read, measured and written, without the start."""
 
     def with_(model: Path, *, overlays: bool) -> Step:
@@ -103,7 +100,7 @@ def _folder(once: Path, images: Path) -> list[tuple[str, str]]:
 
         return step
 
-    names = {FOLDER: "torch", FILE: "onnxruntime", once: "onnxruntime, looking once"}
+    names = {FOLDER: "torch", FILE: "onnxruntime"}
     kinds = [(model, overlays) for overlays in (False, True) for model in names]
     seconds = in_turn([(with_(model, overlays=overlays), FOLDER_IMAGES) for model, overlays in kinds], repeats=3)
     return [
@@ -129,12 +126,6 @@ def _memory(images: Path) -> list[tuple[str, str]]:
         (f"peak memory over {FOLDER_IMAGES} images, {_engine(model)}, MiB", f"{_peak_mib(images, model):.0f}")
         for model in (FOLDER, FILE)
     ]
-
-
-def _looking_once(folder: Path) -> Path:
-    path = folder / "once.onnx"
-    _run([*_fetal_lm(), "export", str(FOLDER), "--output", str(path), "--no-flips"])
-    return path
 
 
 def _drawn(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fetal_lm.choices import EngineName, Images, Seen
+from fetal_lm.choices import EngineName, Images, Seen, flips_of
 from fetal_lm.cli import handing_on
 from fetal_lm.cli.group import Group
 from fetal_lm.errors import InputError
@@ -108,6 +108,9 @@ def evaluate(
             "--flips/--no-flips", help="Whether to look at mirror images too.", show_default="as the run was tested"
         ),
     ] = None,
+    half_turn: Annotated[
+        bool, typer.Option("--half-turn", help="Of the mirror images, look at half a turn alone.")
+    ] = False,
     rotations: Annotated[
         str | None,
         typer.Option(
@@ -131,12 +134,13 @@ def evaluate(
     from fetal_lm.report.sweep import read_sweep
 
     silence_lightning()
+    looks = flips_of(flips, half_turn)
     sweep = read_sweep(run)  # Before the source: who mistypes the first argument hears of that first.
     given = parsed_options(options or []) | ({"root": root} if root else {})
     output = output or run / f"evaluated_on_{data}"
     settings = source_settings(data, **given)
     test(
-        sweep, made(settings), images=images, seen=seen, output=output, settings=settings, flips=flips,
+        sweep, made(settings), images=images, seen=seen, output=output, settings=settings, flips=looks,
         rotations=None if rotations is None else _degrees(rotations),
     )  # fmt: skip
     raise typer.Exit(report_sweep(output))

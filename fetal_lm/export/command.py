@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fetal_lm import __version__
 from fetal_lm.atomic import atomic_path
+from fetal_lm.choices import HALF_TURN, Flips
 from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.export.onnx_file import check_installed, onnx_bytes
@@ -31,9 +32,15 @@ WRITTEN: Final = 0
 DIFFERENT: Final = 1
 CHECKED_IMAGES: Final = 12
 
+_LOOKED_AT: Final[dict[Flips, str]] = {
+    True: "image and three mirror images",
+    HALF_TURN: "image and half a turn of it",
+    False: "image alone",
+}
+
 
 def export(
-    model: Path, output: Path, *, force: bool = False, flips: bool | None = None, console: Console | None = None
+    model: Path, output: Path, *, force: bool = False, flips: Flips | None = None, console: Console | None = None
 ) -> int:
     """Exports a run, compares the file with torch, and only then writes it.
 
@@ -86,7 +93,7 @@ def _about(run: TrainedRun) -> About:
         size_net=run.model.size_net,
         fit=run.cfg.data.fit,
         low_confidence=LOW_CONFIDENCE,
-        decoding=f"{'image and three mirror images' if run.model.test_flips else 'image alone'}, {codec.decoder}, "
+        decoding=f"{_LOOKED_AT[run.model.test_flips]}, {codec.decoder}, "
         f"{'all landmarks together' if codec.joint else 'map by map'}, sigma {codec.sigma_px} px, stride "
         f"{network.stride} px, branch {run.model.branches[0]}",
         weights_sha256=run.digest,

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from fetal_lm import checkpoints, landmarks
+from fetal_lm.choices import Flips
 from fetal_lm.codecs.gaussian import GaussianCodec
 from fetal_lm.data.batch import Batch, to_original
 from fetal_lm.errors import InputError
@@ -89,7 +90,8 @@ class Hypothesis(pl.LightningModule, ABC):
         size_net: height and width of the images.
         canonical: whether predictions are renamed to canonical order, as the labels are.
         isotropic: whether images keep their aspect ratio, so that a right angle in them is one.
-        test_flips: whether predictions look at the image's mirror images too (four forward passes).
+        test_flips: whether predictions look at the image's mirror images too (four forward passes), or at that which
+            is half a turn (two); see `choices.Flips`.
         test_rotations: degrees by which predictions turn the image too, and with `test_flips` each mirror image, so
             that n of them make n + 1 times as many forward passes; see `turn.checked`.
 
@@ -115,7 +117,7 @@ class Hypothesis(pl.LightningModule, ABC):
         size_net: Sequence[int],
         canonical: bool,
         isotropic: bool,
-        test_flips: bool,
+        test_flips: Flips,
         test_rotations: Sequence[float] = (),
     ) -> None:
         super().__init__()
@@ -153,18 +155,18 @@ class Hypothesis(pl.LightningModule, ABC):
         return self.heatmap_loss.activate(maps[:, -1])
 
     def points(
-        self, image: Float[Tensor, "B 1 H W"], *, flips: bool, rotations: Sequence[float] = ()
+        self, image: Float[Tensor, "B 1 H W"], *, flips: Flips, rotations: Sequence[float] = ()
     ) -> dict[str, Float[Tensor, "B 4 2"]]:
         """Landmarks in network pixels by branch, NaN where nothing was decoded.
 
         Args:
             image: grey, 0 to 1.
-            flips: also look at the mirror images: heatmaps are pooled and then decoded, coordinates are averaged.
+            flips: also look at mirror images: heatmaps are pooled and then decoded, coordinates are averaged.
             rotations: also turn each of these by so many degrees, pooled with them.
         """
         return self.located(self.views(image, flips=flips, rotations=rotations))
 
-    def views(self, image: Float[Tensor, "B 1 H W"], *, flips: bool, rotations: Sequence[float] = ()) -> Views:
+    def views(self, image: Float[Tensor, "B 1 H W"], *, flips: Flips, rotations: Sequence[float] = ()) -> Views:
         """What was found in the image, with `flips` in its mirror images, and in all of these turned by `rotations`.
 
         All is in the image's own frame; the image and its mirror images come first.
@@ -182,7 +184,7 @@ class Hypothesis(pl.LightningModule, ABC):
             image,
         )  # fmt: skip
 
-    def _turned(self, image: Float[Tensor, "B 1 H W"], degrees: float, unturned: Views, *, flips: bool) -> Views:
+    def _turned(self, image: Float[Tensor, "B 1 H W"], degrees: float, unturned: Views, *, flips: Flips) -> Views:
         views = self._mirrored(turn.images(image, degrees), flips=flips)
         return Views(
             turn.maps_back(views.heatmaps, degrees, unturned.heatmaps),
@@ -192,18 +194,18 @@ class Hypothesis(pl.LightningModule, ABC):
             image,
         )  # fmt: skip
 
-    def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: bool) -> Views:
+    def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: Flips) -> Views:
         if not flips:
             reading = self.read(image)
             regressed, areas = (
                 {name: one.unsqueeze(0) for name, one in found.items()} for found in (reading.regressed, reading.areas)
             )
             return Views(reading.heatmaps.unsqueeze(0), regressed, areas, image)
-        reading = self.read(mirror.images(image))
+        reading = self.read(mirror.images(image, flips))
         return Views(
-            mirror.maps_back(reading.heatmaps),
-            {name: mirror.points_back(points, self.size_net) for name, points in reading.regressed.items()},
-            {name: mirror.areas_back(area) for name, area in reading.areas.items()},
+            mirror.maps_back(reading.heatmaps, flips),
+            {name: mirror.points_back(points, self.size_net, flips) for name, points in reading.regressed.items()},
+            {name: mirror.areas_back(area, flips) for name, area in reading.areas.items()},
             image,
         )
 

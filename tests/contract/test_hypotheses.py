@@ -143,17 +143,17 @@ def test_an_ellipse_with_right_angles_and_a_loss_of_its_own():
     assert right.abs().max() <= 1e-3
 
 
-@pytest.mark.parametrize("mirrored", [-1, -2])
-def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirrored):
+@pytest.mark.parametrize(("mirrored", "flips"), [((-1,), True), ((-2,), True), ((-2, -1), "half_turn")])
+def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirrored, flips):
     model = make(model_name).eval()
     image = bright_points(2).image
     with torch.no_grad():
-        found, turned = (model.points(one, flips=True) for one in (image, image.flip(mirrored)))
+        found, turned = (model.points(one, flips=flips) for one in (image, image.flip(mirrored)))
     far = torch.tensor([SIZE_NET[1], SIZE_NET[0]]) - 1
     for branch in model.branches:
         back = turned[branch].clone()
-        axis = 0 if mirrored == -1 else 1
-        back[..., axis] = far[axis] - back[..., axis]
+        for axis in (-1 - dimension for dimension in mirrored):
+            back[..., axis] = far[axis] - back[..., axis]
         expected = landmarks.matched_order(landmarks.canonical_order(back), found[branch])
         torch.testing.assert_close(expected, found[branch], atol=1e-2, rtol=0)
 
