@@ -29,7 +29,7 @@ from targets import TARGETS, Target
 from fetal_lm.atomic import write_text
 from fetal_lm.configuration import names_a_place
 from fetal_lm.errors import InputError
-from fetal_lm.export.command import CHECKED_IMAGES, WRITTEN, export
+from fetal_lm.export.command import CHECKED_IMAGES, LOOKED_AT, WRITTEN, export
 from fetal_lm.export.package import package
 from fetal_lm.export.parity import parity
 from fetal_lm.predict.onnx_engine import open_exported
@@ -47,8 +47,8 @@ SPLIT: Final = "everything"
 LARGEST_BYTES: Final = 8_000_000
 """Of the weights and of the exported file, which come with every installation."""
 
-MOVED_AT_MOST_PX: Final = 0.25
-"""What half precision may move a point by, in pixels of the network's frame."""
+MOVED_AT_MOST: Final = 0.25 / 320
+"""What half precision may move a point by, as a share of the frame's longer side."""
 
 NOT_COPIED: Final = "predictions.csv"
 """Of images that were trained on: says nothing, and holds the labels of somebody else's data."""
@@ -77,7 +77,7 @@ def main(
             if export(folder, folder / EXPORTED) != WRITTEN:
                 raise InputError(f"{run}: cannot be exported, see above")
             moved_px = parity(trained, open_exported(folder / EXPORTED), images=CHECKED_IMAGES).points_px
-            if not moved_px <= MOVED_AT_MOST_PX:
+            if not moved_px <= MOVED_AT_MOST * max(trained.model.size_net):
                 raise InputError(f"{run}: half precision moves a point by {moved_px:.2g} px, release without --half")
             write_text(folder / CARD, card(trained, pooled, held_against(root), moved_px if half else None))
             sizes = [path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")]
@@ -132,6 +132,7 @@ def card(trained: TrainedRun, pooled: Sequence[OutOfFold], hc_truth: str, moved_
     return template.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         row=trained.row,
         size_net=trained.model.size_net,
+        looked_at=LOOKED_AT[trained.model.test_flips],
         moved_px=None if moved_px is None else f"{moved_px:.2g}",
         checked=CHECKED_IMAGES,
         pretrained=getattr(trained.model.network, "pretrained", False),

@@ -39,12 +39,12 @@ class GaussianCodec:
         ValueError: an unknown decoder, or a sigma that is not positive.
     """
 
-    def __init__(self, *, sigma_px: float, decoder: str = "dark", joint: bool = False) -> None:
+    def __init__(self, *, sigma_px: float | int, decoder: str = "dark", joint: bool = False) -> None:
         if decoder not in DECODERS:
             raise ValueError(f"decoder must be one of {DECODERS}, not {decoder!r}")
         if not sigma_px > 0:
             raise ValueError(f"sigma_px must be positive, not {sigma_px}")
-        self.sigma_px = self.widest_px = sigma_px
+        self.sigma_px = self.widest_px = float(sigma_px)
         self.elongation = 1.0
         self.decoder = decoder
         self.joint = joint

@@ -43,12 +43,14 @@ class TangentCodec(GaussianCodec):
         ValueError: an unknown decoder, or a sigma that is not positive.
     """
 
-    def __init__(self, *, sigma_px: float, tangent_sigma_px: float, decoder: str = "dark", joint: bool = False) -> None:
+    def __init__(
+        self, *, sigma_px: float | int, tangent_sigma_px: float | int, decoder: str = "dark", joint: bool = False
+    ) -> None:
         super().__init__(sigma_px=sigma_px, decoder=decoder, joint=joint)
         if not tangent_sigma_px > 0:
             raise ValueError(f"tangent_sigma_px must be positive, not {tangent_sigma_px}")
-        self.tangent_sigma_px = tangent_sigma_px
-        self.widest_px = max(sigma_px, tangent_sigma_px)
+        self.tangent_sigma_px = float(tangent_sigma_px)
+        self.widest_px = float(max(sigma_px, tangent_sigma_px))
         self.elongation = self.widest_px / min(sigma_px, tangent_sigma_px)
 
     def encode(self, points_net: Float[Tensor, "*n 2"], *, size_net: Size, stride: int) -> Float[Tensor, "*n h w"]:

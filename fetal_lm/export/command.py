@@ -32,11 +32,12 @@ WRITTEN: Final = 0
 DIFFERENT: Final = 1
 CHECKED_IMAGES: Final = 12
 
-_LOOKED_AT: Final[dict[Flips, str]] = {
+LOOKED_AT: Final[dict[Flips, str]] = {
     True: "image and three mirror images",
     HALF_TURN: "image and half a turn of it",
     False: "image alone",
 }
+"""By `test_flips`, in words."""
 
 
 def export(
@@ -93,7 +94,7 @@ def _about(run: TrainedRun) -> About:
         size_net=run.model.size_net,
         fit=run.cfg.data.fit,
         low_confidence=LOW_CONFIDENCE,
-        decoding=f"{_LOOKED_AT[run.model.test_flips]}, {codec.decoder}, "
+        decoding=f"{LOOKED_AT[run.model.test_flips]}, {codec.decoder}, "
         f"{'all landmarks together' if codec.joint else 'map by map'}, sigma {codec.sigma_px} px, stride "
         f"{network.stride} px, branch {run.model.branches[0]}",
         weights_sha256=run.digest,
