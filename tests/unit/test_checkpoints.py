@@ -108,3 +108,21 @@ def test_a_run_goes_on_only_from_whole_checkpoints(tmp_path, caplog):
     last.write_bytes(b"PK\x03\x04 cut")
     assert checkpoints.unfinished(tmp_path) is None
     assert "begins anew" in caplog.text
+
+
+def test_half_precision_is_for_the_largest_matrices(tmp_path):
+    weights = {
+        "first": torch.full((1, 9), 1 / 3),
+        "largest": torch.full((9, 10), 1 / 3),
+        "norm": torch.full((1,), 1 / 3),
+    }
+    path = tmp_path / "a.ckpt"
+    torch.save({"state_dict": weights, "fetal_lm": IDENTITY}, path)
+    packed = tmp_path / "weights.safetensors"
+    packed.write_bytes(checkpoints.pack(path, half=True))
+    stored = checkpoints.read(packed)["state_dict"]
+    assert {name: value.dtype for name, value in stored.items()} == {
+        "first": torch.float32, "largest": torch.float16, "norm": torch.float32
+    }  # fmt: skip
+    packed.write_bytes(checkpoints.pack(path))
+    assert all(torch.equal(value, weights[name]) for name, value in checkpoints.read(packed)["state_dict"].items())
