@@ -1,6 +1,6 @@
 """Weights trained on every image, packed with what the same options reach out of fold: what the package brings along.
 
-    python experiments/accuracy/release.py RUN SWEEP --root DIR [--half] [--output FOLDER]
+    python experiments/accuracy/release.py RUN SWEEP --root DIR [--half] [--half-turn] [--output FOLDER]
 
 RUN is of `split=everything`, SWEEP of every fold with the same options otherwise, which is checked. The folder that is
 written takes a run's place (`predict --model FOLDER`) and holds an exported file and a model card besides; `row.json`
@@ -27,6 +27,7 @@ from reading import HC_NOTES, Root, held_against, plain_errors, read
 from targets import TARGETS, Target
 
 from fetal_lm.atomic import write_text
+from fetal_lm.choices import flips_of
 from fetal_lm.configuration import names_a_place
 from fetal_lm.errors import InputError
 from fetal_lm.export.command import CHECKED_IMAGES, LOOKED_AT, WRITTEN, export
@@ -47,8 +48,8 @@ SPLIT: Final = "everything"
 LARGEST_BYTES: Final = 8_000_000
 """Of the weights and of the exported file, which come with every installation."""
 
-MOVED_AT_MOST: Final = 0.25 / 320
-"""What half precision may move a point by, as a share of the frame's longer side."""
+MOVED_AT_MOST_PX: Final = 0.25
+"""What half precision may move a point by, in pixels of the network's frame."""
 
 NOT_COPIED: Final = "predictions.csv"
 """Of images that were trained on: says nothing, and holds the labels of somebody else's data."""
@@ -59,25 +60,30 @@ def main(
     sweep: Annotated[Path, typer.Argument(help="Folder of the sweep over all folds.")],
     root: Root = None,
     half: Annotated[bool, typer.Option("--half", help="Round the weights to half precision.")] = False,
+    half_turn: Annotated[
+        bool,
+        typer.Option("--half-turn", help="Look at half a turn of the image too, whatever the run was tested with."),
+    ] = False,
     output: Annotated[Path, typer.Option(help="The folder to write; what is there is replaced.")] = FOLDER,
 ) -> None:
     """Packs the run, exports it, and writes what it can be expected to do beside it."""
     with plain_errors():
-        trained = load_run(run)
+        flips = flips_of(None, half_turn)
+        trained = load_run(run, flips=flips)
         if trained.row.split != SPLIT:
             raise InputError(f"{run}: expected a run with split={SPLIT}, got split={trained.row.split}")
         pooled = pooled_like(trained, out_of_fold(read(sweep, root)))
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
             folder = Path(name) / output.name
-            package(run, folder, half=half)
+            package(run, folder, half=half, flips=flips)
             (folder / NOT_COPIED).unlink()
             row = expected_row(trained.row, pooled)
             write_row(replace(row, overrides=load_run(folder).row.overrides), folder / ROW_FILE)
             if export(folder, folder / EXPORTED) != WRITTEN:
                 raise InputError(f"{run}: cannot be exported, see above")
             moved_px = parity(trained, open_exported(folder / EXPORTED), images=CHECKED_IMAGES).points_px
-            if not moved_px <= MOVED_AT_MOST * max(trained.model.size_net):
+            if not moved_px <= MOVED_AT_MOST_PX:
                 raise InputError(f"{run}: half precision moves a point by {moved_px:.2g} px, release without --half")
             write_text(folder / CARD, card(trained, pooled, held_against(root), moved_px if half else None))
             sizes = [path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx")]

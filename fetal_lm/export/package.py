@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from fetal_lm import checkpoints
+from fetal_lm.choices import Flips
 from fetal_lm.configuration import names_a_place, write_portable
 from fetal_lm.console import say
 from fetal_lm.data.manifest import FILE_NAME as MANIFEST_FILE
@@ -26,7 +27,9 @@ COPIED: Final = (MANIFEST_FILE, "predictions.csv", "history.csv")
 """What names no place but by the names of images; the last two are what a report and an evaluation ask a run for."""
 
 
-def package(model: Path, output: Path, *, half: bool = False, console: Console | None = None) -> None:
+def package(
+    model: Path, output: Path, *, half: bool = False, flips: Flips | None = None, console: Console | None = None
+) -> None:
     """Writes a run's weights with all that is needed to use them, and nothing about the machine that trained it.
 
     Args:
@@ -35,6 +38,7 @@ def package(model: Path, output: Path, *, half: bool = False, console: Console |
             know, so that `fetal-lm evaluate` can refuse them), predictions.csv, history.csv and row.json.
         half: whether weights are rounded to half precision, see `checkpoints.pack`; what the run measured stays
             what the weights measured as they were.
+        flips: at which mirror images the packed run is to look; None leaves the run's own `test_flips`.
         console: where to print.
 
     Raises:
@@ -43,7 +47,7 @@ def package(model: Path, output: Path, *, half: bool = False, console: Console |
     """
     console = console or Console()
     folder = model.expanduser()
-    run = load_run(folder)
+    run = load_run(folder, flips=flips)
     _check_names(folder, run.manifest)
     if output.exists():
         raise InputError(f"{output}: is there already; name a folder that is not, or remove it")

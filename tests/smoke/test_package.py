@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from fetal_lm import Predictor, checkpoints
 from fetal_lm.cli.app import app
 from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.export.package import package
 from fetal_lm.trained import load_run
 
 
@@ -45,6 +46,13 @@ def test_it_measures_what_the_run_measures(trained, packed):
         image = source.read(record)
         one, other = (Predictor(folder).measure(image, mm_per_px=0.1) for folder in (trained, packed))
         np.testing.assert_array_equal(one.points_orig, other.points_orig)
+
+
+def test_it_may_look_at_other_mirror_images_than_the_run_was_tested_with(trained, tmp_path):
+    package(trained, tmp_path / "turned", flips="half_turn")
+    turned, run = load_run(tmp_path / "turned"), load_run(trained)
+    assert (turned.model.test_flips, run.model.test_flips) == ("half_turn", True)
+    assert all(torch.equal(value, run.model.state_dict()[name]) for name, value in turned.model.state_dict().items())
 
 
 def test_it_names_no_place_of_the_machine(trained, packed):

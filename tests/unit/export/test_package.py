@@ -26,7 +26,7 @@ def test_names_that_lead_out_of_their_folder_are_refused(tmp_path, monkeypatch, 
         labels={},
         before=(Learnt("folder", {named("before"): "d"}, {}),),
     )
-    monkeypatch.setattr(packaging, "load_run", lambda _: SimpleNamespace(manifest=manifest))
+    monkeypatch.setattr(packaging, "load_run", lambda _, **__: SimpleNamespace(manifest=manifest))
     with pytest.raises(InputError, match="but 1 names lead out of it, for example ") as raised:
         packaging.package(tmp_path, tmp_path / "out" / "model")
     assert name in str(raised.value)
