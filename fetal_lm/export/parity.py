@@ -22,14 +22,11 @@ from fetal_lm.trained import TrainedRun
 TOLERANCE_PX: Final = 0.01
 """Largest distance of two points in the network's frame that counts as none."""
 
-TOLERANCE_RESIZED: Final = 0.1 / 256
-"""The same where each resized the image itself, as a share of the frame's longer side: a mean of half a grey level is
-rounded up by one and down by the other in a pixel of some images. What one grey level of one pixel moves is the
-network's matter, not the file's."""
+TOLERANCE_RESIZED_PX: Final = 0.1
+"""The same where each resized the image itself: a mean of half a grey level is rounded up by one and down by the other
+in a pixel of some images. What one grey level of one pixel moves is the network's matter, not the file's."""
 
 TOLERANCE_CONFIDENCE: Final = 0.001
-TOLERANCE_CONFIDENCE_RESIZED: Final = 0.02
-"""Likewise. A pixel of a heatmap may come to count as background, or cease to."""
 
 _SIZES: Final[tuple[Size, ...]] = ((540, 800), (512, 512), (768, 1024), (301, 417), (180, 240), (200, 960))
 """Of the images that are shown: area averages by odd and whole factors, enlarging, and both at once."""
@@ -43,33 +40,23 @@ class Parity:
         images: how many images.
         points_px: distance of two points found in one resized image, in pixels of the network's frame.
         resized_px: the same where the file resized the image itself, and OpenCV did for torch.
-        confidence: between two confidences in one resized image.
-        confidence_resized: the same where the file resized the image itself.
+        confidence: between two confidences in either case.
         bfloat16_px: distance of the file's points from those of a run that computes in bfloat16; NaN for other runs.
-        longer_net: longer side of the network's frame, in pixels.
     """
 
     images: int
     points_px: float
     resized_px: float
     confidence: float
-    confidence_resized: float
     bfloat16_px: float
-    longer_net: int
-
-    @property
-    def allowed_resized_px(self) -> float:
-        """`TOLERANCE_RESIZED` in pixels."""
-        return TOLERANCE_RESIZED * self.longer_net
 
     @property
     def good(self) -> bool:
         """Whether the file may stand for the run."""
         return (
             self.points_px <= TOLERANCE_PX
-            and self.resized_px <= self.allowed_resized_px
+            and self.resized_px <= TOLERANCE_RESIZED_PX
             and self.confidence <= TOLERANCE_CONFIDENCE
-            and self.confidence_resized <= TOLERANCE_CONFIDENCE_RESIZED
         )
 
 
@@ -84,7 +71,7 @@ def parity(run: TrainedRun, exported: OnnxEngine, *, images: int) -> Parity:
         images: how many to show.
     """
     same, tested = TorchEngine(run, bfloat16=False), TorchEngine(run, bfloat16=True)
-    points_px, resized_px, confidence, confidence_resized, bfloat16_px = [], [], [], [], []
+    points_px, resized_px, confidence, bfloat16_px = [], [], [], []
     for image in tqdm(_images(images), total=images, desc="checking", unit="image"):
         size_orig: Size = (image.shape[0], image.shape[1])
         fitted = geometry.fit_image(image, same.size_net, same.fit)
@@ -92,19 +79,10 @@ def parity(run: TrainedRun, exported: OnnxEngine, *, images: int) -> Parity:
         points_net = geometry.apply(geometry.FITS[same.fit](size_orig, same.size_net), ours.points[0].astype(float))
         points_px.append(_furthest(after_opencv.points[0], theirs.points[0]))
         resized_px.append(_furthest(points_net, theirs.points[0]))
-        confidence.append(_furthest(after_opencv.confidence.T, theirs.confidence.T))
-        confidence_resized.append(_furthest(ours.confidence.T, theirs.confidence.T))
+        confidence += [_furthest(file.confidence.T, theirs.confidence.T) for file in (ours, after_opencv)]
         if run.bfloat16:
             bfloat16_px.append(_furthest(points_net, tested.find(fitted[None]).points[0]))
-    return Parity(
-        images,
-        points_px=max(points_px),
-        resized_px=max(resized_px),
-        confidence=max(confidence),
-        confidence_resized=max(confidence_resized),
-        bfloat16_px=max(bfloat16_px, default=math.nan),
-        longer_net=max(same.size_net),
-    )
+    return Parity(images, max(points_px), max(resized_px), max(confidence), max(bfloat16_px, default=math.nan))
 
 
 def _images(count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
