@@ -176,20 +176,22 @@ def _open(path: Path) -> Opened:
         command = ["chromium", *options, f"--user-data-dir={profile}", timed.as_uri()]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
             try:
-                loaded_ms, drawn_ms = _title(profile / "DevToolsActivePort").split()[1:]
+                loaded_ms, drawn_ms = _title(browser, profile / "DevToolsActivePort").split()[1:]
             finally:
                 browser.terminate()
     return Opened(float(loaded_ms) / 1e3, float(drawn_ms) / 1e3)
 
 
-def _title(port_file: Path) -> str:
+def _title(browser: subprocess.Popen[bytes], port_file: Path) -> str:
     """The title of the browser's page, once it tells the time."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         time.sleep(0.1)
+        if browser.poll() is not None:
+            raise RuntimeError(f"chromium ended with {browser.returncode} before it showed the page")
         if not port_file.exists() or not (port := port_file.read_text().partition("\n")[0]):
             continue
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE_S) as answer:
             titles = [str(target["title"]) for target in json.load(answer)]
         if told := [title for title in titles if title.startswith(TOLD)]:
             return told[0]

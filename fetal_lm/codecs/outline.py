@@ -230,7 +230,7 @@ def lengthened(
 ) -> Float[Tensor, "*n 4 2"]:
     """Landmarks whose diameters are longer by a share of how much longer a guide's are; middles and directions stay.
 
-    A diameter that is NaN in the guide stays as it is.
+    A diameter that is NaN in the guide, or has both ends in one place there, stays as it is.
 
     Example:
         >>> points = torch.tensor([[2.0, 0.0], [8.0, 0.0], [5.0, -2.0], [5.0, 2.0]])
@@ -244,7 +244,7 @@ def lengthened(
     pairs = points.unflatten(-2, (2, 2))
     middles = pairs.mean(-2, keepdim=True)
     own, other = (torch.linalg.vector_norm(of[..., 1::2, :] - of[..., ::2, :], dim=-1) for of in (points, guide))
-    factor = (1 - share + share * other / own).where(other.isfinite() & (own > 0), 1.0)
+    factor = (1 - share + share * other / own).where(other.isfinite() & (other > 0) & (own > 0), 1.0)
     longer: Tensor = middles + (pairs - middles) * factor[..., None, None]
     return longer.flatten(-3, -2)
 

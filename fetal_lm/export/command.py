@@ -43,7 +43,7 @@ def export(
         model: see `load_run`.
         output: of the file.
         force: whether a file that is there is overwritten.
-        flips: whether the file looks at an image's mirror images too; None takes what the run was tested with.
+        flips: at which mirror images of an image the file looks too; None takes what the run was tested with.
         console: where to print.
 
     Returns:

@@ -27,13 +27,13 @@ class MapNetwork(nn.Module, ABC):
         multiple: what H and W must be multiples of.
 
     Raises:
-        ValueError: `shrink` is below 1.
+        ValueError: `shrink` is no whole number from 1 on.
     """
 
     def __init__(self, *, stride: int, depth: int, shrink: int, stacks: int, maps: int, channels: int) -> None:
         super().__init__()
-        if shrink < 1:
-            raise ValueError(f"a network's shrink must be 1 or more, not {shrink}")
+        if not isinstance(shrink, int) or shrink < 1:
+            raise ValueError(f"a network's shrink must be a whole number, 1 or more, not {shrink}")
         self.stride = shrink * stride
         self.multiple = self.stride * 2**depth
         self.shrink = shrink

@@ -143,6 +143,12 @@ def test_an_ellipse_with_right_angles_and_a_loss_of_its_own():
     assert right.abs().max() <= 1e-3
 
 
+@pytest.mark.parametrize(("flips", "views"), [(False, 1), ("half_turn", 2), (True, 4)])
+def test_an_image_is_looked_at_as_often_as_is_said(model_name, flips, views):
+    with torch.no_grad():
+        assert len(make(model_name).eval().views(bright_points(2).image, flips=flips).heatmaps) == views
+
+
 @pytest.mark.parametrize(("mirrored", "flips"), [((-1,), True), ((-2,), True), ((-2, -1), "half_turn")])
 def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirrored, flips):
     model = make(model_name).eval()

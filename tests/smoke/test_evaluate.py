@@ -128,6 +128,9 @@ def test_the_command_tests_and_compares(run, tmp_path):
     tested = read_configuration(tmp_path / "once" / "config.yaml")
     assert (tested.test_flips, list(tested.test_rotations)) == (False, [-5.0, 5.0])
     assert (tmp_path / "once" / "predictions.csv").read_bytes() != (tmp_path / "out" / "predictions.csv").read_bytes()
+    turned = CliRunner().invoke(app, [*command, "--half-turn", "--output", str(tmp_path / "turned")])
+    assert turned.exit_code == 0, turned.output
+    assert read_configuration(tmp_path / "turned" / "config.yaml").test_flips == "half_turn"
     refused = CliRunner().invoke(app, [*command, "--images", "all"])
     assert refused.exit_code == 2
     assert "--seen leave-out" in refused.output

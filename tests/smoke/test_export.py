@@ -133,10 +133,15 @@ def test_a_run_with_other_options_is_exported_too(experiment, tmp_path):
     assert finished.returncode == 0, finished.stderr + finished.stdout
     assert b"image alone, local_soft_argmax, map by map" in path.read_bytes()
     engine = open_exported(path)
-    found = engine.find(np.random.default_rng(0).integers(0, 256, (2, 100, 130), dtype=np.uint8))
+    images = np.random.default_rng(0).integers(0, 256, (2, 100, 130), dtype=np.uint8)
+    found = engine.find(images)
     assert np.isnan(found.points).all(-1).tolist() == [[False, False, True, False]] * 2
     assert np.isnan(found.confidence).tolist() == [[False, False, True, False]] * 2
     assert np.isinf(parity.parity(before, engine, images=1).points_px)
+    turned = fetal_lm("export", chosen, "--output", tmp_path / "turned.onnx", "--half-turn")
+    assert turned.returncode == 0, turned.stderr + turned.stdout
+    assert b"image and half a turn of it, local_soft_argmax" in (tmp_path / "turned.onnx").read_bytes()
+    assert not np.allclose(open_exported(tmp_path / "turned.onnx").find(images).points, found.points, equal_nan=True)
 
 
 def test_a_batch_gives_what_each_of_its_images_gives(exported):

@@ -32,7 +32,7 @@ SCRIPTS: Final = ("cases.js", "table.js", "picture.js", "plots.js", "agreement.j
 NAMED_AT_MOST: Final = 6
 
 LEGEND_LINES: Final = 28
-"""As many as the plots' seven colours and four dashes tell apart."""
+"""A legend of more is longer than its plot, and slow to draw."""
 
 
 def write_page(comparison: Comparison, sweep: Sweep, path: Path) -> None:

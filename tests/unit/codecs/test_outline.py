@@ -117,6 +117,14 @@ def test_where_a_right_angle_is_one_lengths_are_the_axes_and_the_direction_leans
         assert (found - expected)[:, :2].abs().max() <= 1e-3
 
 
+def test_a_guide_whose_diameter_has_no_length_lengthens_nothing():
+    points = torch.tensor([[2.0, 0.0], [8.0, 0.0], [5.0, -2.0], [5.0, 2.0]])
+    guide = torch.tensor([[2.0, 0.0], [10.0, 0.0], [5.0, 1.0], [5.0, 1.0]])
+    found = outline.lengthened(points, guide, 0.5)
+    torch.testing.assert_close(found[2:], points[2:])
+    assert (found[1] - found[0]).norm() == 7.0
+
+
 def test_the_direction_of_a_round_head_is_the_guides():
     ellipse = outline.Ellipse(torch.tensor([50.0, 40.0]), 20 * torch.eye(2))
     guide = about_its_middle(torch.tensor([[[30.0, 40.0], [70, 40], [50, 24], [50, 56]]]), torch.tensor([0.7]))
