@@ -112,9 +112,14 @@ def pooled_like(trained: TrainedRun, pooled: Sequence[OutOfFold]) -> list[OutOfF
 
 
 def expected_row(row: RunRow, pooled: Sequence[OutOfFold]) -> RunRow:
-    """The run's row with the figures out of fold, on average over seeds, in place of those of images that it knows."""
+    """The run's row with the figures out of fold, on average over seeds, in place of those of images that it knows.
+
+    So is the time for an image, because the run itself may have looked at other mirror images.
+    """
+    runs = [run for one in pooled for run in one.entry.runs]
     return replace(
         row,
+        ms_per_image=float(np.mean([run.row.ms_per_image for run in runs])),
         fold=None,
         split={"trained": SPLIT, "figures": "out of fold, by examination"},
         metrics={one.branch: _figures(one) for one in pooled},

@@ -38,7 +38,8 @@ def package(
             know, so that `fetal-lm evaluate` can refuse them), predictions.csv, history.csv and row.json.
         half: whether weights are rounded to half precision, see `checkpoints.pack`; what the run measured stays
             what the weights measured as they were.
-        flips: at which mirror images the packed run is to look; None leaves the run's own `test_flips`.
+        flips: at which mirror images the packed run is to look; None leaves the run's own `test_flips`. Its figures
+            and predictions.csv stay those of what the run looked at.
         console: where to print.
 
     Raises:
@@ -56,7 +57,7 @@ def package(
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as name:
             temporary = Path(name) / output.name
             temporary.mkdir()
-            _write(run, folder, temporary, half=half)
+            _write(run, folder, temporary, half=half, flips=flips)
             temporary.rename(output)
     except OSError as error:
         raise InputError(
@@ -93,7 +94,7 @@ def _leaves_its_folder(name: str) -> bool:
     return any(path.is_absolute() or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name)))
 
 
-def _write(run: TrainedRun, folder: Path, output: Path, *, half: bool) -> None:
+def _write(run: TrainedRun, folder: Path, output: Path, *, half: bool, flips: Flips | None) -> None:
     packed = folder / checkpoints.PACKED
     checkpoint = packed if packed.is_file() else folder / checkpoints.BEST
     (output / checkpoints.PACKED).write_bytes(checkpoints.pack(checkpoint, half=half))
@@ -101,4 +102,7 @@ def _write(run: TrainedRun, folder: Path, output: Path, *, half: bool) -> None:
     for name in COPIED:
         shutil.copyfile(folder / name, output / name)
     overrides = [override for override in run.row.overrides if not names_a_place(override)]
+    if flips is not None:
+        others = [override for override in overrides if not override.startswith("test_flips=")]
+        overrides = [*others, f"test_flips={str(flips).lower()}"]
     write_row(replace(run.row, overrides=overrides), output / ROW_FILE)

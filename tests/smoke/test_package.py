@@ -48,10 +48,11 @@ def test_it_measures_what_the_run_measures(trained, packed):
         np.testing.assert_array_equal(one.points_orig, other.points_orig)
 
 
-def test_it_may_look_at_other_mirror_images_than_the_run_was_tested_with(trained, tmp_path):
+def test_it_may_look_at_other_mirror_images_than_the_run_was_tested_with(trained, packed, tmp_path):
     package(trained, tmp_path / "turned", flips="half_turn")
     turned, run = load_run(tmp_path / "turned"), load_run(trained)
     assert (turned.model.test_flips, run.model.test_flips) == ("half_turn", True)
+    assert turned.row.overrides == [*load_run(packed).row.overrides, "test_flips=half_turn"]
     assert all(torch.equal(value, run.model.state_dict()[name]) for name, value in turned.model.state_dict().items())
 
 
