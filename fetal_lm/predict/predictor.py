@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -17,6 +20,8 @@ from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, uniform
 from fetal_lm.predict.engine import open_engine
 from fetal_lm.predict.measurement import Measurement, measurement_of
+
+_OPENCV: Final = threading.Lock()
 
 
 class Predictor:
@@ -73,7 +78,9 @@ class Predictor:
             return []
         sizes: list[geometry.Size] = [(image.shape[0], image.shape[1]) for image in images]
         size_net, fit = self._engine.size_net, self._engine.fit
-        found = self._engine.find(np.stack([geometry.fit_image(image, size_net, fit) for image in images]))
+        with _one_opencv_thread():
+            fitted = np.stack([geometry.fit_image(image, size_net, fit) for image in images])
+        found = self._engine.find(fitted)
         return [
             self._measurement(points_net, sure, calibration, size_orig=size)
             for points_net, sure, calibration, size in zip(*found, calibrations, sizes, strict=True)
@@ -97,6 +104,21 @@ class Predictor:
             size_orig=size_orig,
             low_confidence=self._engine.low_confidence,
         )
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """OpenCV's other threads wait for more to do after a resize, on cores that the network needs by then.
+
+    How many there are is the whole process's matter: no two may change it at once.
+    """
+    with _OPENCV:
+        before = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(before)
 
 
 def _checked_spacing(mm_per_px: Any) -> float:
