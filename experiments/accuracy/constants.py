@@ -7,8 +7,8 @@
 direction: what the heatmaps say of that of an ellipse, `codecs.outline.LEANING`; inf is the ellipse's own. lengths:
 what they say of those of its diameters, `hypotheses.rim_hourglass.HEATMAPS_SAY`; 0 is the ellipse's own. flips: at
 which mirror images to look, `test_flips`. SWEEP holds trained runs on HC18, for the first two of a model that has such
-an ellipse. Each looks at its own validation images, or at others that --part names, and their landmarks are read with
-each value. Prints a table.
+an ellipse, which look at the mirror images that they were tested with. Each looks at its own validation images, or at
+others that --part names, and their landmarks are read with each value. Prints a table.
 """
 
 from __future__ import annotations
