@@ -35,17 +35,21 @@ class EngineName(StrEnum):
 
 
 HALF_TURN: Final = "half_turn"
+WHEN_UNSURE: Final = "when_unsure"
 
-Flips = bool | Literal["half_turn"]
-"""At which mirror images to look besides: at all three, at none, or at that by both axes, which is half a turn."""
+Flips = bool | Literal["half_turn", "when_unsure"]
+"""At which mirror images to look besides: at all three, at none, at that by both axes, which is half a turn, or at this
+one where the image alone leaves doubts."""
 
 
-def flips_of(flips: bool | None, half_turn: bool) -> Flips | None:
-    """What the switches --flips, --no-flips and --half-turn ask for together; None leaves it to the run.
+def flips_of(flips: bool | None, *, half_turn: bool, when_unsure: bool) -> Flips | None:
+    """What the switches --flips, --no-flips, --half-turn and --when-unsure ask for; None leaves it to the run.
 
     Raises:
         InputError: they contradict each other.
     """
-    if half_turn and flips is not None:
-        raise InputError("--half-turn: expected it without --flips and --no-flips, of which it is something between")
-    return HALF_TURN if half_turn else flips
+    if half_turn + when_unsure + (flips is not None) > 1:
+        raise InputError("expected one of --flips, --no-flips, --half-turn and --when-unsure, which exclude each other")
+    if half_turn:
+        return HALF_TURN
+    return WHEN_UNSURE if when_unsure else flips

@@ -3,12 +3,14 @@
     python experiments/accuracy/constants.py direction SWEEP --root DIR [--part train] [--images 160]
     python experiments/accuracy/constants.py lengths SWEEP --root DIR
     python experiments/accuracy/constants.py flips SWEEP --root DIR
+    python experiments/accuracy/constants.py sure SWEEP --root DIR
 
 direction: what the heatmaps say of that of an ellipse, `codecs.outline.LEANING`; inf is the ellipse's own. lengths:
 what they say of those of its diameters, `hypotheses.rim_hourglass.HEATMAPS_SAY`; 0 is the ellipse's own. flips: at
-which mirror images to look, `test_flips`. SWEEP holds trained runs on HC18, for the first two of a model that has such
-an ellipse, which look at the mirror images that they were tested with. Each looks at its own validation images, or at
-others that --part names, and their landmarks are read with each value. Prints a table.
+which mirror images to look, `test_flips`. sure: from where on an image leaves no doubts, `codecs.confidence.SURE`, of
+which none are looked at again at 0 and all at 2. SWEEP holds trained runs on HC18, for the first two of a model that
+has such an ellipse, which look at the mirror images that they were tested with. Each looks at its own validation
+images, or at others that --part names, and their landmarks are read with each value. Prints a table.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from rich.progress import track
 from targets import FOUND, measures
 from torch import Tensor
 
-from fetal_lm.choices import HALF_TURN, Flips
-from fetal_lm.codecs import outline
+from fetal_lm.choices import HALF_TURN, WHEN_UNSURE, Flips
+from fetal_lm.codecs import confidence, outline
 from fetal_lm.data.adapters.hc18 import Hc18
 from fetal_lm.data.batch import Batch, to_original
 from fetal_lm.errors import InputError
@@ -54,6 +56,7 @@ class What(StrEnum):
     direction = auto()
     lengths = auto()
     flips = auto()
+    sure = auto()
 
 
 class Constant(NamedTuple):
@@ -69,7 +72,8 @@ CONSTANTS: Final = {
     What.direction: Constant(outline, "LEANING", (math.inf, 32.0, 16.0, 8.0, 0.0), "outline"),
     What.lengths: Constant(rim_hourglass, "HEATMAPS_SAY", (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0), "rim"),
 }
-FLIPS: Final[tuple[Flips, ...]] = (False, HALF_TURN, True)
+FLIPS: Final[tuple[Flips, ...]] = (False, WHEN_UNSURE, HALF_TURN, True)
+SURE: Final = (0.0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 2.0)
 
 Found = Iterator[tuple[str, Float[Tensor, "B 4 2"]]]
 """Names of values, and the landmarks of a batch in original pixels as each has them."""
@@ -119,7 +123,10 @@ def _tables(
     points: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
         for batch in data.predict_dataloader():
-            read = _by_constant(run.model, batch, CONSTANTS[what]) if what in CONSTANTS else _by_flips(run.model, batch)
+            if what in CONSTANTS:
+                read = _by_constant(run.model, batch, CONSTANTS[what])
+            else:
+                read = _by_sure(run.model, batch) if what is What.sure else _by_flips(run.model, batch)
             for value, found in read:
                 points.setdefault(value, []).append(found)
     for value, batches in points.items():
@@ -137,6 +144,14 @@ def _by_constant(model: Hypothesis, batch: Batch, constant: Constant) -> Found:
 def _by_flips(model: Hypothesis, batch: Batch) -> Found:
     for flips in FLIPS:
         yield str(flips), to_original(model.points(batch.image, flips=flips)[model.branches[0]], batch.to_orig)
+
+
+def _by_sure(model: Hypothesis, batch: Batch) -> Found:
+    for value in SURE:
+        # As above.
+        confidence.SURE = value  # type: ignore[misc]
+        found = model.points(batch.image, flips=WHEN_UNSURE)[model.branches[0]]
+        yield f"{value:g}", to_original(found, batch.to_orig)
 
 
 def _row(value: str, table: pd.DataFrame) -> list[str]:

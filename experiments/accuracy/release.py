@@ -1,6 +1,6 @@
 """Weights trained on every image, packed with what the same options reach out of fold: what the package brings along.
 
-    python experiments/accuracy/release.py RUN SWEEP --root DIR [--half] [--half-turn] [--output FOLDER]
+    python experiments/accuracy/release.py RUN SWEEP --root DIR [--half] [--when-unsure] [--output FOLDER]
 
 RUN is of `split=everything`, SWEEP of every fold with the same options otherwise, which is checked. The folder that is
 written takes a run's place (`predict --model FOLDER`) and holds an exported file and a model card besides; `row.json`
@@ -60,15 +60,15 @@ def main(
     sweep: Annotated[Path, typer.Argument(help="Folder of the sweep over all folds.")],
     root: Root = None,
     half: Annotated[bool, typer.Option("--half", help="Round the weights to half precision.")] = False,
-    half_turn: Annotated[
+    when_unsure: Annotated[
         bool,
-        typer.Option("--half-turn", help="Look at half a turn of the image too, whatever the run was tested with."),
+        typer.Option("--when-unsure", help="Look at half a turn of images that leave doubts, whatever the run did."),
     ] = False,
     output: Annotated[Path, typer.Option(help="The folder to write; what is there is replaced.")] = FOLDER,
 ) -> None:
     """Packs the run, exports it, and writes what it can be expected to do beside it."""
     with plain_errors():
-        flips = flips_of(None, half_turn)
+        flips = flips_of(None, half_turn=False, when_unsure=when_unsure)
         trained = load_run(run, flips=flips)
         if trained.row.split != SPLIT:
             raise InputError(f"{run}: expected a run with split={SPLIT}, got split={trained.row.split}")

@@ -111,6 +111,9 @@ def evaluate(
     half_turn: Annotated[
         bool, typer.Option("--half-turn", help="Of the mirror images, look at half a turn alone.")
     ] = False,
+    when_unsure: Annotated[
+        bool, typer.Option("--when-unsure", help="Look at half a turn of images that leave doubts.")
+    ] = False,
     rotations: Annotated[
         str | None,
         typer.Option(
@@ -134,7 +137,7 @@ def evaluate(
     from fetal_lm.report.sweep import read_sweep
 
     silence_lightning()
-    looks = flips_of(flips, half_turn)
+    looks = flips_of(flips, half_turn=half_turn, when_unsure=when_unsure)
     sweep = read_sweep(run)  # Before the source: who mistypes the first argument hears of that first.
     given = parsed_options(options or []) | ({"root": root} if root else {})
     output = output or run / f"evaluated_on_{data}"

@@ -46,6 +46,9 @@ def export(
     half_turn: Annotated[
         bool, typer.Option("--half-turn", help="Of the mirror images, half a turn alone: two passes for one.")
     ] = False,
+    when_unsure: Annotated[
+        bool, typer.Option("--when-unsure", help="Half a turn only of images that leave doubts: mostly one pass.")
+    ] = False,
 ) -> None:
     """Write a finished run's network as one ONNX file, with which predict needs no torch.
 
@@ -58,7 +61,9 @@ def export(
     """
     from fetal_lm.export.command import export as write
 
-    raise typer.Exit(write(model, output, force=force, flips=flips_of(flips, half_turn)))
+    raise typer.Exit(
+        write(model, output, force=force, flips=flips_of(flips, half_turn=half_turn, when_unsure=when_unsure))
+    )
 
 
 def package(

@@ -13,14 +13,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fetal_lm.codecs.decoders import argmax
 from fetal_lm.codecs.gaussian import pooled
-from fetal_lm.geometry import to_map
+from fetal_lm.geometry import from_map, to_map
 
 NEAR_SIGMAS: Final = 3.0
 """Radius around the point in standard deviations of the codec's Gaussian, which holds 98.9 % of one."""
 
 BACKGROUND: Final = 0.05
 """Share of a pair's peak below which mass is background: a map of a squared error is nowhere quite zero."""
+
+SURE: Final = 0.75
+"""Maps of which more lies around their highest pixels leave no doubts; of validation images nine in ten do not
+(`experiments/accuracy/constants.py`)."""
+
+
+def before_decoding(heatmaps: Float[Tensor, "B 4 h w"], *, stride: int, sigma_px: float) -> Float[Tensor, "B"]:
+    """The least confidence of a head's landmarks if each were its map's highest pixel; NaN where a map is empty.
+
+    Args:
+        heatmaps: as a view of `confidence`.
+        stride: network pixels per heatmap pixel.
+        sigma_px: as in `confidence`.
+    """
+    highest = from_map(argmax(heatmaps.float()), stride)
+    return confidence(heatmaps.unsqueeze(0), highest, stride=stride, sigma_px=sigma_px).amin(1)
 
 
 def confidence(

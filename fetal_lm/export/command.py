@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fetal_lm import __version__
 from fetal_lm.atomic import atomic_path
-from fetal_lm.choices import HALF_TURN, Flips
+from fetal_lm.choices import HALF_TURN, WHEN_UNSURE, Flips
 from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.export.onnx_file import check_installed, onnx_bytes
@@ -29,6 +29,7 @@ CHECKED_IMAGES: Final = 12
 LOOKED_AT: Final[dict[Flips, str]] = {
     True: "image and three mirror images",
     HALF_TURN: "image and half a turn of it",
+    WHEN_UNSURE: "image and, where that leaves doubts, half a turn of it",
     False: "image alone",
 }
 """By `test_flips`, in words."""

@@ -15,7 +15,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from fetal_lm import checkpoints, landmarks
-from fetal_lm.choices import Flips
+from fetal_lm.choices import HALF_TURN, WHEN_UNSURE, Flips
+from fetal_lm.codecs import confidence
 from fetal_lm.codecs.gaussian import GaussianCodec
 from fetal_lm.data.batch import Batch, to_original
 from fetal_lm.errors import InputError
@@ -195,12 +196,40 @@ class Hypothesis(pl.LightningModule, ABC):
         )  # fmt: skip
 
     def _mirrored(self, image: Float[Tensor, "B 1 H W"], *, flips: Flips) -> Views:
-        if not flips:
-            reading = self.read(image)
-            regressed, areas = (
-                {name: one.unsqueeze(0) for name, one in found.items()} for found in (reading.regressed, reading.areas)
-            )
-            return Views(reading.heatmaps.unsqueeze(0), regressed, areas, image)
+        if flips == WHEN_UNSURE:
+            return self._looked_again(image)
+        if flips == HALF_TURN:
+            return self._seen(image, (*mirror.ALONE, *mirror.TURNED))
+        if flips:
+            return self._seen(image, mirror.ALL)
+        reading = self.read(image)
+        regressed, areas = (
+            {name: one.unsqueeze(0) for name, one in found.items()} for found in (reading.regressed, reading.areas)
+        )
+        return Views(reading.heatmaps.unsqueeze(0), regressed, areas, image)
+
+    def _looked_again(self, image: Float[Tensor, "B 1 H W"]) -> Views:
+        """The images alone, and half a turn of those that leave doubts; of others the first view again.
+
+        Of how many a batch has doubts is known when it is there. An exported graph holds no condition therefore, but a
+        second pass over as many images, often none.
+        """
+        first = self._mirrored(image, flips=False)
+        sure = confidence.before_decoding(first.heatmaps[0], stride=self.network.stride, sigma_px=self.codec.widest_px)
+        again = (~(sure >= confidence.SURE)).nonzero().squeeze(1)
+        turned = self._seen(image.index_select(0, again), mirror.TURNED)
+
+        def both(one: Tensor, other: Tensor) -> Tensor:
+            return torch.cat([one, one.index_copy(1, again, other)])
+
+        return Views(
+            both(first.heatmaps, turned.heatmaps),
+            {name: both(points_net, turned.regressed[name]) for name, points_net in first.regressed.items()},
+            {name: both(area, turned.areas[name]) for name, area in first.areas.items()},
+            image,
+        )
+
+    def _seen(self, image: Float[Tensor, "B 1 H W"], flips: Sequence[mirror.Flip]) -> Views:
         reading = self.read(mirror.images(image, flips))
         return Views(
             mirror.maps_back(reading.heatmaps, flips),

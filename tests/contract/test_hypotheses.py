@@ -7,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from fetal_lm import landmarks
+from fetal_lm.codecs import confidence
 from fetal_lm.data.batch import Batch
 from fetal_lm.train import build_model
 
@@ -143,10 +144,29 @@ def test_an_ellipse_with_right_angles_and_a_loss_of_its_own():
     assert right.abs().max() <= 1e-3
 
 
-@pytest.mark.parametrize(("flips", "views"), [(False, 1), ("half_turn", 2), (True, 4)])
+@pytest.mark.parametrize(("flips", "views"), [(False, 1), ("half_turn", 2), ("when_unsure", 2), (True, 4)])
 def test_an_image_is_looked_at_as_often_as_is_said(model_name, flips, views):
     with torch.no_grad():
         assert len(make(model_name).eval().views(bright_points(2).image, flips=flips).heatmaps) == views
+
+
+@pytest.mark.parametrize("unsure", [[], [1], [0, 1, 2]])
+def test_only_images_that_leave_doubts_are_looked_at_again(model_name, unsure, monkeypatch):
+    model = make(model_name).eval()
+    image = bright_points(3).image
+    sure = torch.ones(3).index_fill(0, torch.tensor(unsure, dtype=torch.long), torch.nan)
+    monkeypatch.setattr(confidence, "before_decoding", lambda *_, **__: sure)
+    looked_at = []
+    read = model.read
+    monkeypatch.setattr(model, "read", lambda image: looked_at.append(len(image)) or read(image))
+    with torch.no_grad():
+        found = model.points(image, flips="when_unsure")
+        assert looked_at == [3, len(unsure)]
+        alone, turned = (model.points(image, flips=flips) for flips in (False, "half_turn"))
+    for branch in model.branches:
+        expected = alone[branch].clone()
+        expected[unsure] = turned[branch][unsure]
+        torch.testing.assert_close(found[branch], expected, atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize(("mirrored", "flips"), [((-1,), True), ((-2,), True), ((-2, -1), "half_turn")])

@@ -7,14 +7,22 @@ from fetal_lm.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("flips", "half_turn", "expected"),
-    [(None, False, None), (True, False, True), (False, False, False), (None, True, "half_turn")],
+    ("flips", "half_turn", "when_unsure", "expected"),
+    [
+        (None, False, False, None),
+        (True, False, False, True),
+        (False, False, False, False),
+        (None, True, False, "half_turn"),
+        (None, False, True, "when_unsure"),
+    ],
 )
-def test_switches_for_mirror_images(flips, half_turn, expected):
-    assert flips_of(flips, half_turn) == expected
+def test_switches_for_mirror_images(flips, half_turn, when_unsure, expected):
+    assert flips_of(flips, half_turn=half_turn, when_unsure=when_unsure) == expected
 
 
-@pytest.mark.parametrize("flips", [True, False])
-def test_half_a_turn_is_neither_all_nor_none(flips):
-    with pytest.raises(InputError, match="--half-turn"):
-        flips_of(flips, True)
+@pytest.mark.parametrize(
+    ("flips", "half_turn", "when_unsure"), [(True, True, False), (False, False, True), (None, True, True)]
+)
+def test_they_exclude_each_other(flips, half_turn, when_unsure):
+    with pytest.raises(InputError, match="--half-turn and --when-unsure"):
+        flips_of(flips, half_turn=half_turn, when_unsure=when_unsure)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from fetal_lm.codecs.confidence import confidence
+from fetal_lm.codecs.confidence import before_decoding, confidence
 from fetal_lm.codecs.gaussian import GaussianCodec
 
 POINTS = torch.tensor([[[20.0, 40.0], [100.0, 44.0], [60.0, 12.0], [58.0, 76.0]]])
@@ -38,3 +38,13 @@ def test_what_was_not_found_is_unknown():
     points = POINTS.clone()
     points[:, 0] = torch.nan
     assert shares(maps, points).isnan().tolist() == [True, False, True, True]
+
+
+def test_before_decoding_the_worst_map_counts():
+    maps = CODEC.encode(POINTS, size_net=(96, 128), stride=4).repeat(3, 1, 1, 1)
+    maps[1, 3] = 0.5
+    maps[2, 2:] = 0.0
+    least = before_decoding(maps, stride=4, sigma_px=CODEC.sigma_px)
+    assert least[0] > 0.95
+    assert least[1] < 0.2
+    assert least[2].isnan()
