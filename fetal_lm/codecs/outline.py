@@ -86,6 +86,12 @@ def encode(points_net: Float[Tensor, "*n 4 2"], *, size_net: Size, stride: int) 
     return inside.where(spans, 0.0)
 
 
+def in_frame_of(ellipse: Ellipse, size: Size) -> Ellipse:
+    """An ellipse in units of half a frame of (H, W), from its middle on: as `grid_sample` has places."""
+    half = ellipse.centre.new_tensor([size[1], size[0]]) / 2
+    return Ellipse((ellipse.centre + 0.5) / half - 1, ellipse.axes / half.unsqueeze(-1))
+
+
 def through(points: Float[Tensor, "*n 4 2"]) -> Ellipse:
     """The ellipse whose conjugate diameters four landmarks are; of determinant 0 where they span none, never NaN."""
     return Ellipse(points.mean(-2).nan_to_num(nan=0.0), spanned(points))
@@ -319,14 +325,16 @@ def _reach(
     """How far the head reaches along each ray, in radii of the ellipse; 1 where that cannot be told."""
     height, width = inside.shape[-2:]
     radii = torch.linspace(1 - window, 1 + window, SAMPLES, device=inside.device)
-    rays = product(around, ellipse.axes.transpose(-1, -2))  # [*n, rays, 2]
-    places = ellipse.centre[..., None, None, :] + rays.unsqueeze(-2) * radii.unsqueeze(-1)
-    size = places.new_tensor([width, height])
-    grid = ((places + 0.5) / size * 2 - 1).reshape(-1, len(around), SAMPLES, 2)
+    framed = in_frame_of(ellipse, (height, width))
+    rays = product(around, framed.axes.transpose(-1, -2))  # [*n, rays, 2]
+    places = framed.centre[..., None, None, :] + rays.unsqueeze(-2) * radii.unsqueeze(-1)
     along = torch.nn.functional.grid_sample(
-        inside.reshape(-1, 1, height, width), grid, padding_mode="border", align_corners=False
+        inside.reshape(-1, 1, height, width),
+        places.reshape(-1, len(around), SAMPLES, 2),
+        padding_mode="border",
+        align_corners=False,
     ).reshape(places.shape[:-1])
-    in_frame = ((places >= -0.5) & (places <= size - 0.5)).all(-1)
+    in_frame = (places.abs() <= 1).all(-1)
     leaves = (~in_frame & (along > EDGE)).any(-1)
     # By area, which a blurred edge keeps: the distance at which half of the head is left would come out too short.
     area = torch.trapezoid(along * in_frame * radii, radii, dim=-1)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from fetal_lm.codecs.outline import Ellipse, adjugate, product, rotation, turns
+from fetal_lm.codecs.outline import Ellipse, adjugate, in_frame_of, product, rotation, turns
 
 ACROSS: Final = 64
 ALONG: Final = 128
@@ -45,13 +45,12 @@ def strips(image: Float[Tensor, "B 1 H W"], ellipse: Ellipse) -> Float[Tensor, "
         image: grey, 0 to 1.
         ellipse: one for each image, in its pixels.
     """
-    size = image.new_tensor([image.shape[-1], image.shape[-2]])
+    framed = in_frame_of(ellipse, (image.shape[-2], image.shape[-1]))
     radii = torch.linspace(1 - WINDOW, 1 + WINDOW, ACROSS, device=image.device)
-    rays = product(turns(ALONG, image.device), ellipse.axes.transpose(-1, -2))
-    places = ellipse.centre[:, None, None] + radii[:, None, None] * rays[:, None]
-    grid = (places + 0.5) / size * 2 - 1
-    grey = grid_sample(image.float(), grid, padding_mode="zeros", align_corners=False)
-    beyond = (grid.abs() > 1).any(-1, keepdim=True).permute(0, 3, 1, 2)
+    rays = product(turns(ALONG, image.device), framed.axes.transpose(-1, -2))
+    places = framed.centre[:, None, None] + radii[:, None, None] * rays[:, None]
+    grey = grid_sample(image.float(), places, padding_mode="zeros", align_corners=False)
+    beyond = (places.abs() > 1).any(-1, keepdim=True).permute(0, 3, 1, 2)
     return torch.cat([grey, beyond.float()], dim=1)
 
 

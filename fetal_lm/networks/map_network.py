@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from fetal_lm.errors import InputError
 
@@ -71,4 +70,8 @@ class MapNetwork(nn.Module, ABC):
                 f"an image of {height} x {width} pixels; this network needs multiples of {self.multiple} "
                 f"(shrink x stride x 2 ** depth): change image_size or model.network"
             )
-        return avg_pool2d(image, self.shrink) if self.shrink > 1 else image
+        if self.shrink == 1:
+            return image
+        # What avg_pool2d does, which takes three times as long in an exported file.
+        cells: Tensor = image.unflatten(-2, (-1, self.shrink)).unflatten(-1, (-1, self.shrink))
+        return cells.mean((-3, -1))
