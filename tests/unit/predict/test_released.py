@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fetal_lm import Predictor
+from fetal_lm import Predictor, geometry
 from fetal_lm.data.adapters.hc18 import SPACING_CSV, Hc18, read_circumferences
 from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.predict.engine import open_engine
 from fetal_lm.predict.released import CARD, EXPORTED, FOLDER
 
 ROOT = Path(__file__).parents[3]
@@ -73,6 +74,22 @@ def test_both_files_find_the_same_head():
     for image in heads:
         points = [predictor.measure(image).points_orig for predictor in (by_torch, by_file)]
         assert points[0] == pytest.approx(points[1], abs=0.05, nan_ok=True)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_in_a_batch_only_what_leaves_doubts_is_looked_at_again(engine):
+    if engine == "onnx":
+        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    found = open_engine(None, engine)
+    source = Phantom(seed=0, images=4)
+    noise = np.random.default_rng(0).integers(0, 256, (540, 800), dtype=np.uint8)
+    images = [source.read(record) for record in source.records()[:2]]
+    batch = np.stack([geometry.fit_image(one, found.size_net, found.fit) for one in (images[0], noise, images[1])])
+    together = found.find(batch)
+    assert together.confidence[1].max() < 0.25
+    for number in range(3):
+        alone = found.find(batch[number : number + 1])
+        np.testing.assert_allclose(together.points[number], alone.points[0], atol=0.01)
 
 
 def test_real_heads_are_measured(hc18_root):
