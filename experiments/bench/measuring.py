@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 import cv2
+import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -55,7 +56,12 @@ def measuring() -> list[tuple[str, str]]:
         folder = Path(temporary)
         drawn = _drawn(folder / "drawn")
         one, many = _linked(drawn, folder / "one", 1), _linked(drawn, folder / "many", FOLDER_IMAGES)
-        return [*_one_image(drawn[:IN_A_TURN]), *_folder(many), *_start(one), *_memory(many)]
+        return [
+            *_one_image(drawn[:IN_A_TURN], _noise(folder / "noise.png")),
+            *_folder(many),
+            *_start(one),
+            *_memory(many),
+        ]
 
 
 def main(
@@ -71,7 +77,7 @@ def main(
                 typer.echo(f"{_engine(model)}, {count} images: {peak_mib:.0f} MiB")
 
 
-def _one_image(images: list[Path]) -> list[tuple[str, str]]:
+def _one_image(images: list[Path], doubtful: Path) -> list[tuple[str, str]]:
     """From an array to millimetres, some one after the other, beside the study's network's forward pass.
 
     Each in a process of its own, as a user has it: threads of torch and of onnxruntime that have nothing to do wait for
@@ -79,14 +85,16 @@ def _one_image(images: list[Path]) -> list[tuple[str, str]]:
     """
     makes: list[tuple[Callable[[], Step], int]] = [
         *((partial(_predictor, model, images), len(images)) for model in (FOLDER, FILE)),
+        (partial(_predictor, FILE, [doubtful] * len(images)), len(images)),
         (_study, 1),
     ]
     with contextlib.ExitStack() as processes:
         steps: list[tuple[Step, int]] = [(processes.enter_context(_Process(make)), items) for make, items in makes]
-        torch_s, onnx_s, study_s = in_turn(steps, repeats=20)
+        torch_s, onnx_s, doubtful_s, study_s = in_turn(steps, repeats=20)
     return [
         ("Predictor, one image from array to millimetres, torch, ms", f"{1000 * torch_s:.1f}"),
         ("the same, onnxruntime, ms", f"{1000 * onnx_s:.1f}"),
+        ("the same of noise, which leaves doubts, ms", f"{1000 * doubtful_s:.1f}"),
         ("the study's network, one forward pass (float32), ms", f"{1000 * study_s:.0f}"),
     ]
 
@@ -190,6 +198,11 @@ def _drawn(folder: Path) -> list[Path]:
     for record in source.records():
         cv2.imwrite(str(folder / record.image), source.read(record))
     return sorted(folder.iterdir())
+
+
+def _noise(path: Path) -> Path:
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (540, 800), dtype=np.uint8))
+    return path
 
 
 def _linked(images: list[Path], folder: Path, count: int) -> Path:

@@ -31,6 +31,8 @@ SURE: Final = 0.75
 def before_decoding(heatmaps: Float[Tensor, "B 4 h w"], *, stride: int, sigma_px: float) -> Float[Tensor, "B"]:
     """The least confidence of a head's landmarks if each were its map's highest pixel; NaN where a map is empty.
 
+    Two maps that both show the same end of a diameter, and nothing else, are as sure as two that show one each.
+
     Args:
         heatmaps: as a view of `confidence`.
         stride: network pixels per heatmap pixel.

@@ -91,8 +91,8 @@ class Hypothesis(pl.LightningModule, ABC):
         size_net: height and width of the images.
         canonical: whether predictions are renamed to canonical order, as the labels are.
         isotropic: whether images keep their aspect ratio, so that a right angle in them is one.
-        test_flips: whether predictions look at the image's mirror images too (four forward passes), or at that which
-            is half a turn (two); see `choices.Flips`.
+        test_flips: whether predictions look at the image's mirror images too (four forward passes), at that which is
+            half a turn (two), or at this one of images that leave doubts; see `choices.Flips`.
         test_rotations: degrees by which predictions turn the image too, and with `test_flips` each mirror image, so
             that n of them make n + 1 times as many forward passes; see `turn.checked`.
 

@@ -61,9 +61,10 @@ class RimHourglass(OutlineHourglass):
     def decode(self, views: Views) -> dict[str, Float[Tensor, "B 4 2"]]:
         """The heatmaps' and the outline's landmarks, and the latter moved to the edge."""
         found = super().decode(views)
-        # Half a turn shifts a strip, which changes nothing; mirror images, of which there are more, reverse it.
-        reversed_ = len(views.heatmaps) > 2
-        ellipse = self.moved(views.image, outline.through(found["outline"]), mirrored=reversed_)
+        # Half a turn shifts a strip, which changes nothing; mirror images reverse it. With them there are more views,
+        # as with rotations, where it does no harm.
+        many = len(views.heatmaps) > 2
+        ellipse = self.moved(views.image, outline.through(found["outline"]), mirrored=many)
         at_edge = outline.landmarks_on(ellipse, found["heatmap"], isotropic=self.isotropic)
         at_edge = outline.lengthened(at_edge, found["heatmap"], HEATMAPS_SAY)
         return found | {"rim": at_edge.where(found["outline"].isfinite(), torch.nan)}

@@ -131,6 +131,9 @@ def test_the_command_tests_and_compares(run, tmp_path):
     turned = CliRunner().invoke(app, [*command, "--half-turn", "--output", str(tmp_path / "turned")])
     assert turned.exit_code == 0, turned.output
     assert read_configuration(tmp_path / "turned" / "config.yaml").test_flips == "half_turn"
+    unsure = CliRunner().invoke(app, [*command, "--when-unsure", "--output", str(tmp_path / "unsure")])
+    assert unsure.exit_code == 0, unsure.output
+    assert read_configuration(tmp_path / "unsure" / "config.yaml").test_flips == "when_unsure"
     refused = CliRunner().invoke(app, [*command, "--images", "all"])
     assert refused.exit_code == 2
     assert "--seen leave-out" in refused.output

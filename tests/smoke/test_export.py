@@ -138,9 +138,12 @@ def test_a_run_with_other_options_is_exported_too(experiment, tmp_path):
     assert np.isnan(found.points).all(-1).tolist() == [[False, False, True, False]] * 2
     assert np.isnan(found.confidence).tolist() == [[False, False, True, False]] * 2
     assert np.isinf(parity.parity(before, engine, images=1).points_px)
-    turned = fetal_lm("export", chosen, "--output", tmp_path / "turned.onnx", "--half-turn")
+    turned = fetal_lm("export", chosen, "--output", tmp_path / "turned.onnx", "--when-unsure")
     assert turned.returncode == 0, turned.stderr + turned.stdout
-    assert b"image and half a turn of it, local_soft_argmax" in (tmp_path / "turned.onnx").read_bytes()
+    assert (
+        b"image and, where that leaves doubts, half a turn of it, local_soft_argmax"
+        in (tmp_path / "turned.onnx").read_bytes()
+    )
     assert not np.allclose(open_exported(tmp_path / "turned.onnx").find(images).points, found.points, equal_nan=True)
 
 
