@@ -31,7 +31,7 @@ from .test_sweep import inspect
         (["data.fit=crop"], ["crop", "letterbox"]),
         (["data.order=random"], ["random", "canonical"]),
         (["monitor=val/typo"], ["monitor=val/typo", "one of val/bpd_mae_mm", "val/mre_px"]),
-        (["test_flips=no"], ["test_flips", "true, false or half_turn", "'no'"]),
+        (["test_flips=no"], ["test_flips", "true, false, half_turn or when_unsure", "'no'"]),
         (
             ["optim=adam_plateau", "+trainer.check_val_every_n_epoch=null"],
             ["optim=adam_plateau", "at the end of each epoch"],
