@@ -123,14 +123,16 @@ def _tables(
     points: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
         for batch in data.predict_dataloader():
-            if what in CONSTANTS:
-                read = _by_constant(run.model, batch, CONSTANTS[what])
-            else:
-                read = _by_sure(run.model, batch) if what is What.sure else _by_flips(run.model, batch)
-            for value, found in read:
+            for value, found in _read(run.model, batch, what):
                 points.setdefault(value, []).append(found)
     for value, batches in points.items():
         yield value, prediction_table(data.tested(), {branch: torch.cat(batches).double().numpy()})
+
+
+def _read(model: Hypothesis, batch: Batch, what: What) -> Found:
+    if what in CONSTANTS:
+        return _by_constant(model, batch, CONSTANTS[what])
+    return _by_sure(model, batch) if what is What.sure else _by_flips(model, batch)
 
 
 def _by_constant(model: Hypothesis, batch: Batch, constant: Constant) -> Found:

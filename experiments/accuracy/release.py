@@ -27,7 +27,7 @@ from reading import HC_NOTES, Root, held_against, plain_errors, read
 from targets import TARGETS, Target
 
 from fetal_lm.atomic import write_text
-from fetal_lm.choices import flips_of
+from fetal_lm.choices import WHEN_UNSURE, Flips
 from fetal_lm.configuration import names_a_place
 from fetal_lm.errors import InputError
 from fetal_lm.export.command import CHECKED_IMAGES, LOOKED_AT, WRITTEN, export
@@ -68,7 +68,7 @@ def main(
 ) -> None:
     """Packs the run, exports it, and writes what it can be expected to do beside it."""
     with plain_errors():
-        flips = flips_of(None, half_turn=False, when_unsure=when_unsure)
+        flips: Flips | None = WHEN_UNSURE if when_unsure else None
         trained = load_run(run, flips=flips)
         if trained.row.split != SPLIT:
             raise InputError(f"{run}: expected a run with split={SPLIT}, got split={trained.row.split}")
