@@ -78,6 +78,9 @@ def test_what_does_not_belong_together_is_refused(experiment, sweep, tmp_path):
     refused = run_script(other, sweep, "--output", tmp_path / "released")
     assert refused.returncode == 2
     assert "optim.optimizer.lr was 0.003 and is 0.0001" in refused.stderr
+    looked_again = run_script(other, sweep, "--when-unsure", "--output", tmp_path / "released")
+    assert looked_again.returncode == 2
+    assert "test_flips was True and is when_unsure" in looked_again.stderr
     honest = run_script(sweep / "0", sweep, "--output", tmp_path / "released")
     assert honest.returncode == 2
     assert "expected a run with split=everything" in honest.stderr
