@@ -17,7 +17,7 @@ import pandas as pd
 import typer
 from matplotlib.axes import Axes
 from reading import HC_NOTES, OFFICIAL, Root, held_against, plain_errors, read
-from targets import TARGETS, Target, measured
+from targets import TARGETS, Target, measured, shown
 
 from fetal_lm.atomic import write_text
 from fetal_lm.biometry import head_circumference
@@ -28,6 +28,7 @@ from fetal_lm.report.fairness import unfairness
 from fetal_lm.report.markdown import escape, table_lines
 from fetal_lm.report.pictures import MODEL_COLOURS, SMALLEST_ERROR
 from fetal_lm.report.pooling import HEAD_SIZES, OutOfFold, out_of_fold, terciles
+from fetal_lm.report.statistics import Interval
 
 ALL: Final = "all"
 MEAN: Final = "mean"
@@ -171,9 +172,8 @@ def _limit(target: Target) -> str:
 
 
 def _cell(row: dict[Any, Any], target: Target) -> str:
-    value, low, high = (f"{row[name]:.{target.decimals}f}" for name in ("value", "low", "high"))
     verdict = row["verdict"]
-    return f"{value} [{low}, {high}]" + (
+    return shown(row["value"], Interval(row["low"], row["high"]), target.decimals) + (
         f" {f'**{verdict}**' if verdict.startswith('met') else verdict}" * bool(verdict)
     )
 

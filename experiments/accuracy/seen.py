@@ -19,14 +19,14 @@ import typer
 from jaxtyping import Float
 from reading import Root, plain_errors, read
 from scipy.stats import spearmanr
-from targets import measured
+from targets import measured, shown
 
 from fetal_lm.errors import InputError
 from fetal_lm.report.canvas import grid, save
 from fetal_lm.report.markdown import table_lines
 from fetal_lm.report.pictures import MODEL_COLOURS
 from fetal_lm.report.pooling import OutOfFold, out_of_fold
-from fetal_lm.report.statistics import Interval, interval_of_mean
+from fetal_lm.report.statistics import interval_of_mean
 from fetal_lm.report.sweep import Sweep
 
 LENGTHS: Final = ("hc", "bpd", "ofd")
@@ -87,7 +87,7 @@ def _figures(unseen: pd.DataFrame, seen: pd.DataFrame) -> list[str]:
         target = of_unseen.target
         if target.limit is None:
             continue
-        cells = (_cell(one.value, one.interval, target.decimals) for one in (of_unseen, of_seen))
+        cells = (shown(one.value, one.interval, target.decimals) for one in (of_unseen, of_seen))
         rows.append([target.label, f"{target.limit:.{target.decimals}f}", *cells])
     return table_lines(["Figure", "Target", "unseen", "seen"], rows)
 
@@ -99,16 +99,11 @@ def _differences(unseen: pd.DataFrame, seen: pd.DataFrame) -> list[str]:
     for length in LENGTHS:
         of_unseen, of_seen = _errors_mm(unseen, length), _errors_mm(seen, length)
         cells = (
-            _cell(float(off_mm.mean()), interval_of_mean(off_mm, examinations))
+            shown(float(off_mm.mean()), interval_of_mean(off_mm, examinations))
             for off_mm in map(np.abs, (of_unseen, of_seen, of_unseen - of_seen))
         )
         rows.append([length.upper(), f"{spearmanr(of_unseen, of_seen).statistic:.2f}", *cells])
     return table_lines(DIFFERENCES, rows)
-
-
-def _cell(value: float, interval: Interval, decimals: int = 2) -> str:
-    low, high = interval
-    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def _errors_mm(table: pd.DataFrame, length: str) -> Float[np.ndarray, " N"]:

@@ -78,6 +78,16 @@ class Measured(NamedTuple):
         return self.target.verdict(self.value, self.interval)
 
 
+def shown(value: float, interval: Interval, decimals: int = 2) -> str:
+    """A figure and its interval, as tables print them.
+
+    Example:
+        >>> shown(1.234, Interval(1.0, 1.5))
+        '1.23 [1.00, 1.50]'
+    """
+    return f"{value:.{decimals}f} [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"
+
+
 def measured(tables: Sequence[pd.DataFrame]) -> list[Measured]:
     """Every figure of `TARGETS`, mean over seeds; a miss is charged as in `report.charges`.
 

@@ -358,3 +358,63 @@ def test_seen_and_unseen_side_by_side(
     with pytest.raises(typer.Exit):
         modules["seen"].main(sweep, one.parent, root=None, output=tmp_path / "out")
     assert f"but 2 are in one of the two alone, for example {IMAGES[0]}" in capsys.readouterr().err
+
+
+def test_repeatability_tells_labels_errors_from_predictions(modules: Modules) -> None:
+    of = modules["repeatability"]
+    draws = np.random.default_rng(0)
+    # Heads of 40 to 90 mm whose frames truly differ by 2 mm; some have one frame, which says nothing of either.
+    frames = draws.integers(1, 4, 4000)
+    head_mm = np.repeat(draws.uniform(40, 90, len(frames)), frames)
+    true_mm = head_mm + draws.normal(0, 2, len(head_mm))
+
+    def table(slope: float) -> pd.DataFrame:
+        follows = head_mm + slope * (true_mm - head_mm)
+        return pd.DataFrame({
+            "examination": np.repeat([str(number) for number in range(len(frames))], frames),
+            "true_bpd_mm": true_mm + draws.normal(0, 0.8, len(head_mm)),
+            "bpd_mm": follows + draws.normal(0, 0.3, len(head_mm)),
+        })  # fmt: skip
+
+    for slope in (1.0, 0.9):
+        sums = of.examinations([table(slope)], "bpd_mae_mm")
+        assert sums.images.sum() == len(head_mm)
+        found = of.shares(type(sums)(*map(np.sum, sums)), slope)
+        assert found.labels == pytest.approx(0.8, abs=0.04)
+        assert found.predictions == pytest.approx(0.3, abs=0.06)
+        # A measurer without any error is off by the mean of a normal distribution's absolute values.
+        assert found.least == pytest.approx(0.8 * np.sqrt(2 / np.pi), abs=0.04)
+        for value, (low, high) in zip(found, of.intervals(sums, slope, resamples=200), strict=True):
+            assert low < value < high
+    # Two seeds of which each predicts as well; relative errors of heads of 65 mm on average.
+    two = [table(1.0), table(1.0)]
+    two[1]["true_bpd_mm"] = two[0]["true_bpd_mm"]
+    sums = of.examinations(two, "bpd_nme")
+    assert of.shares(type(sums)(*map(np.sum, sums))).labels == pytest.approx(0.8 / 65, rel=0.15)
+    # What is not measured is left out, with what it would be compared with.
+    two[0].loc[0, "bpd_mm"] = np.nan
+    assert of.examinations(two, "bpd_mae_mm").images.sum() == 2 * (len(head_mm) - 1)
+
+
+def test_repeatability_whole(
+    tmp_path: Path, make_sweep: MakeSweep, modules: Modules, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = modules["repeatability"].main
+    # Every second frame is predicted 2 mm longer than it is labelled, which the predictions alone vary by.
+    sweep = make_sweep("sweep", lambda number, _: stretched(number, 4.0 * (number % 2), 0.0))
+    main(sweep, root=None, slope=1.0, output=tmp_path)
+    printed = capsys.readouterr().out
+    assert "10 examinations of two frames or more, 20 images" in printed
+    (row,) = re.findall(r"\| OFD, mean absolute error, mm \|.*", printed)
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[2] == "0.00 [0.00, 0.00]"
+    assert cells[-3].startswith("0.00 [")
+    # The frames of a head truly differ by 2.5 mm: half the sum of 4.5 and 2.5 squared, less the covariance of the two.
+    assert cells[3].startswith(f"{np.sqrt(4.5**2 / 2 - 2.5 * 4.5 / 2):.2f} [")
+    assert cells[5] == f"{np.sqrt(2**2 / 2):.2f}"
+    assert cells[6].startswith("1.00 [")
+    assert (tmp_path / "repeatability.png").stat().st_size > 10_000
+    single = make_sweep("single", lambda number, _: head(number), images=range(0, 20, 2))
+    with pytest.raises(typer.Exit):
+        main(single, root=None, slope=1.0, output=tmp_path)
+    assert "expected examinations of two frames or more, and none has more than one" in capsys.readouterr().err
