@@ -38,7 +38,7 @@ def highest_pixels(heatmaps: Float[Tensor, "*n h w"]) -> Pixels:
     """The highest pixel of each map, the first of equals; not found where it is zero, negative or not finite."""
     peak, index = heatmaps.flatten(-2).max(dim=-1)  # A NaN anywhere in the map is its maximum.
     width = heatmaps.shape[-1]
-    return Pixels(index // width, index % width, peak, torch.isfinite(peak) & (peak > 0))
+    return Pixels(index // width, index % width, peak, (peak > 0) & (peak < torch.inf))
 
 
 def argmax(heatmaps: Float[Tensor, "*n h w"], pixels: Pixels | None = None) -> Float[Tensor, "*n 2"]:

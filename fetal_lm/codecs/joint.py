@@ -51,7 +51,8 @@ def decode(pairs: Float[Tensor, "*n 2 h w"], refine: Refine) -> Float[Tensor, "*
     likelihood = heights.clamp_min(tiny).log()[..., ends].sum(-1)
     middle = chosen.mean(-2)
     apart = middle[..., 0, :, None, :] - middle[..., 1, None, :, :]
-    squared = apart.square().sum(-1).nan_to_num(nan=0.0) / (2 * (TOLERANCE * longer) ** 2)
+    squared = apart.square().sum(-1) / (2 * (TOLERANCE * longer) ** 2)
+    squared = squared.masked_fill(squared.isnan(), 0.0)
     score = likelihood[..., 0, :, None] + likelihood[..., 1, None, :] - squared
     best = score.flatten(-2).argmax(-1)
     choices = torch.stack([best // len(ends), best % len(ends)], dim=-1)
@@ -70,11 +71,11 @@ def _candidates(
     rows = torch.arange(height, device=pairs.device)
     columns = torch.arange(width, device=pairs.device)
     separation = SEPARATION * max(height, width)
-    points, heights = [], []
+    peaks = []
     for _ in range(CANDIDATES):
-        pixels = highest_pixels(left)
-        points.append(refine(pairs, pixels))
-        heights.append(pixels.value.where(pixels.found, 0.0))
-        near = (rows[:, None] - pixels.row[..., None, None]) ** 2 + (columns - pixels.column[..., None, None]) ** 2
-        left = left.masked_fill(near < separation**2, 0.0)
-    return torch.stack(points, dim=-2), torch.stack(heights, dim=-1)
+        peaks.append(highest_pixels(left))
+        row, column = (of[..., None, None] for of in (peaks[-1].row, peaks[-1].column))
+        left = left.masked_fill((rows[:, None] - row) ** 2 + (columns - column) ** 2 < separation**2, 0.0)
+    pixels = Pixels(*(torch.stack(of, dim=-1) for of in zip(*peaks, strict=True)))
+    points = refine(pairs.unsqueeze(-3).expand(*pixels.row.shape, height, width), pixels)
+    return points, pixels.value.where(pixels.found, 0.0)

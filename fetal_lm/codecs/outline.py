@@ -94,13 +94,13 @@ def in_frame_of(ellipse: Ellipse, size: Size) -> Ellipse:
 
 def through(points: Float[Tensor, "*n 4 2"]) -> Ellipse:
     """The ellipse whose conjugate diameters four landmarks are; of determinant 0 where they span none, never NaN."""
-    return Ellipse(points.mean(-2).nan_to_num(nan=0.0), spanned(points))
+    return Ellipse(_zero_for_nan(points.mean(-2)), spanned(points))
 
 
 def spanned(points: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n 2 2"]:
     """Half of the OFD and half of the BPD as the columns of a matrix; its determinant is 0 where they span nothing."""
     ofd, bpd = points[..., 1, :] - points[..., 0, :], points[..., 3, :] - points[..., 2, :]
-    return (torch.stack([ofd, bpd], dim=-1) / 2).nan_to_num(nan=0.0)
+    return _zero_for_nan(torch.stack([ofd, bpd], dim=-1) / 2)
 
 
 def holding(inside: Float[Tensor, "*n h w"], guide: Float[Tensor, "*n 4 2"]) -> Float[Tensor, "*n h w"]:
@@ -297,6 +297,11 @@ def product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> 
     return (left.unsqueeze(-1) * right.unsqueeze(-3)).sum(-2)
 
 
+def _zero_for_nan(values: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """In an exported graph `nan_to_num`, which looks for infinities too, is a dozen steps."""
+    return values.masked_fill(values.isnan(), 0.0)
+
+
 def _moments(inside: Float[Tensor, "*n h w"]) -> tuple[Tensor, Tensor, Bool[Tensor, "*n"]]:
     """Centre and axes of the ellipse with the same first and second moments: a filled one has A A' / 4."""
     height, width = inside.shape[-2:]
@@ -334,8 +339,14 @@ def _reach(
         padding_mode="border",
         align_corners=False,
     ).reshape(places.shape[:-1])
-    in_frame = (places.abs() <= 1).all(-1)
-    leaves = (~in_frame & (along > EDGE)).any(-1)
+    in_frame = places.abs().amax(-1) <= 1
+    leaves = along.masked_fill(in_frame, 0.0).amax(-1) > EDGE
     # By area, which a blurred edge keeps: the distance at which half of the head is left would come out too short.
-    area = torch.trapezoid(along * in_frame * radii, radii, dim=-1)
+    area = (along * in_frame * (radii * _trapezoids(radii))).sum(-1)
     return ((1 - window) ** 2 + 2 * area).sqrt().masked_fill(leaves, 1.0)
+
+
+def _trapezoids(places: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
+    """What each sample counts in an integral by trapezoids; once for all rays, as `torch.trapezoid` would not."""
+    steps = places.diff() / 2
+    return torch.nn.functional.pad(steps, (0, 1)) + torch.nn.functional.pad(steps, (1, 0))

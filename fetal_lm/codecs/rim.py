@@ -50,7 +50,7 @@ def strips(image: Float[Tensor, "B 1 H W"], ellipse: Ellipse) -> Float[Tensor, "
     rays = product(turns(ALONG, image.device), framed.axes.transpose(-1, -2))
     places = framed.centre[:, None, None] + radii[:, None, None] * rays[:, None]
     grey = grid_sample(image.float(), places, padding_mode="zeros", align_corners=False)
-    beyond = (places.abs() > 1).any(-1, keepdim=True).permute(0, 3, 1, 2)
+    beyond = (places.abs().amax(-1, keepdim=True) > 1).permute(0, 3, 1, 2)
     return torch.cat([grey, beyond.float()], dim=1)
 
 

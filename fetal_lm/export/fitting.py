@@ -80,9 +80,8 @@ def axes(size_orig: Size, size_net: Size, fit: Fit) -> tuple[Axis, Axis]:
 
 def fitted(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
     """The images at the network's size: whole grey levels, 0 to 255, and 0 beside a letterboxed image."""
-    keeps = (rows.content == rows.orig) & (columns.content == columns.orig)
-    levels = _either(keeps, _moved, _scaled, images, rows, columns)
-    return levels * (rows.inside.unsqueeze(1) & columns.inside)
+    fits = (rows.orig == rows.net) & (columns.orig == columns.net)
+    return _either(fits, _kept, _scaled, images, rows, columns)
 
 
 def _either(
@@ -101,16 +100,17 @@ def _either(
     return chosen
 
 
-def _moved(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
-    """An image that has its length already; what lies beside it does not matter."""
-    row, column = (torch.minimum(axis.pixels.clamp_min(0.0), axis.orig - 1).long() for axis in (rows, columns))
-    return images.index_select(1, row).index_select(2, column).float()
+def _kept(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
+    """Images of the network's size already. A graph does not know their size; padded and cut, it does."""
+    padded = torch.nn.functional.pad(images, (0, columns.net, 0, rows.net))
+    return padded[:, : rows.net, : columns.net].float()
 
 
 def _scaled(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
     shrinks = (rows.content <= rows.orig) & (columns.content <= columns.orig)
     # torch 2.13 exports no condition within another.
-    return torch.where(shrinks, _area(images, rows, columns), _bilinear(images, rows, columns))
+    levels = torch.where(shrinks, _area(images, rows, columns), _bilinear(images, rows, columns))
+    return levels * (rows.inside.unsqueeze(1) & columns.inside)
 
 
 def _area(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
