@@ -1,4 +1,4 @@
-"""What both commands of this study begin with: a sweep, and what its circumferences are held against."""
+"""What the commands of this study begin with: a sweep, and what its circumferences are held against."""
 
 from __future__ import annotations
 

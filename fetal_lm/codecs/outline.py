@@ -298,7 +298,7 @@ def product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> 
 
 
 def _zero_for_nan(values: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """In an exported graph `nan_to_num`, which looks for infinities too, is a dozen steps."""
+    """Without `nan_to_num`, which looks for infinities too and is a dozen steps of an exported graph."""
     return values.masked_fill(values.isnan(), 0.0)
 
 
@@ -347,6 +347,6 @@ def _reach(
 
 
 def _trapezoids(places: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
-    """What each sample counts in an integral by trapezoids; once for all rays, as `torch.trapezoid` would not."""
+    """What each sample counts in the trapezoid rule: the same for all rays, so that a graph holds it as a constant."""
     steps = places.diff() / 2
     return torch.nn.functional.pad(steps, (0, 1)) + torch.nn.functional.pad(steps, (1, 0))

@@ -101,7 +101,8 @@ def _either(
 
 
 def _kept(images: UInt8[Tensor, "B H W"], rows: Axis, columns: Axis) -> Float[Tensor, "B h w"]:
-    """Images of the network's size already. A graph does not know their size; padded and cut, it does."""
+    """Images that have the network's size already."""
+    # Which a graph is told by this: padded and cut, they have a fixed size.
     padded = torch.nn.functional.pad(images, (0, columns.net, 0, rows.net))
     return padded[:, : rows.net, : columns.net].float()
 

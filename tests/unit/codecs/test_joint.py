@@ -74,7 +74,7 @@ def test_an_end_without_a_peak_is_undecoded_and_the_others_stand():
     assert (decoded[:2][~decoded[:2].isnan().any(-1)] - HEAD[0]).abs().max() <= 0.02
 
 
-@pytest.mark.parametrize("value", [0.0, float("nan")])
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_maps_without_any_peak_are_undecoded(value):
     decoded = JOINT.decode(torch.full((1, 4, 48, 64), value), stride=4)
     assert decoded.shape == (1, 4, 2)

@@ -8,23 +8,12 @@ from fetal_lm import geometry
 from fetal_lm.export.fitting import axes, fitted
 
 SIZE_NET = (48, 80)
-SHRINKING = [
-    (540, 800),
-    (96, 160),
-    (144, 240),
-    (192, 320),
-    (144, 320),
-    (49, 81),
-    (61, 407),
-    (48, 80),
-    (48, 70),
-    (30, 80),
-]
-ENLARGING = [(30, 50), (24, 40), (1, 5), (47, 300), (300, 79)]
+SHRINKING = [(540, 800), (96, 160), (144, 240), (192, 320), (144, 320), (49, 81), (61, 407)]
+EXACT = [(48, 80), (48, 70), (30, 80), (30, 50), (24, 40), (1, 5), (47, 300), (300, 79)]
 
 
 @pytest.mark.parametrize("fit", ["squash", "letterbox"])
-@pytest.mark.parametrize("size_orig", SHRINKING + ENLARGING, ids=str)
+@pytest.mark.parametrize("size_orig", SHRINKING + EXACT, ids=str)
 def test_images_come_out_as_opencv_makes_them(fit, size_orig):
     images = np.random.default_rng(0).integers(0, 256, (2, *size_orig), dtype=np.uint8)
     expected = np.stack([geometry.fit_image(image, SIZE_NET, fit) for image in images]).astype(float)
@@ -36,7 +25,7 @@ def test_images_come_out_as_opencv_makes_them(fit, size_orig):
 
 
 @pytest.mark.parametrize("fit", ["squash", "letterbox"])
-@pytest.mark.parametrize("size_orig", SHRINKING + ENLARGING, ids=str)
+@pytest.mark.parametrize("size_orig", SHRINKING + EXACT, ids=str)
 def test_points_go_back_as_geometry_moves_them(fit, size_orig):
     points_net = np.random.default_rng(0).uniform(-5, 85, (6, 2))
     expected = geometry.apply(geometry.inverse(geometry.FITS[fit](size_orig, SIZE_NET)), points_net)

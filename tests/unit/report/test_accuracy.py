@@ -1,4 +1,4 @@
-"""The study of accuracy: its two commands over made sweeps of five folds."""
+"""The study of accuracy: its commands over made sweeps of five folds."""
 
 from __future__ import annotations
 
@@ -363,58 +363,72 @@ def test_seen_and_unseen_side_by_side(
 def test_repeatability_tells_labels_errors_from_predictions(modules: Modules) -> None:
     of = modules["repeatability"]
     draws = np.random.default_rng(0)
-    # Heads of 40 to 90 mm whose frames truly differ by 2 mm; some have one frame, which says nothing of either.
-    frames = draws.integers(1, 4, 4000)
+    # Heads of 40 to 90 mm whose frames truly differ by 2 mm.
+    frames = draws.integers(2, 4, 4000)
     head_mm = np.repeat(draws.uniform(40, 90, len(frames)), frames)
     true_mm = head_mm + draws.normal(0, 2, len(head_mm))
+    labelled_mm = true_mm + draws.normal(0, 0.8, len(head_mm))
+    alike_mm = np.repeat(draws.normal(0, 0.5, len(frames)), frames)
 
     def table(slope: float) -> pd.DataFrame:
-        follows = head_mm + slope * (true_mm - head_mm)
-        return pd.DataFrame({
-            "examination": np.repeat([str(number) for number in range(len(frames))], frames),
-            "true_bpd_mm": true_mm + draws.normal(0, 0.8, len(head_mm)),
-            "bpd_mm": follows + draws.normal(0, 0.3, len(head_mm)),
-        })  # fmt: skip
+        predicted_mm = head_mm + slope * (true_mm - head_mm) + alike_mm + draws.normal(0, 0.3, len(head_mm))
+        owners = np.repeat([str(number) for number in range(len(frames))], frames)
+        return pd.DataFrame({"examination": owners, "true_bpd_mm": labelled_mm, "bpd_mm": predicted_mm})
 
     for slope in (1.0, 0.9):
-        sums = of.examinations([table(slope)], "bpd_mae_mm")
+        sums = of.sums([table(slope)], "bpd_mae_mm")
         assert sums.images.sum() == len(head_mm)
-        found = of.shares(type(sums)(*map(np.sum, sums)), slope)
-        assert found.labels == pytest.approx(0.8, abs=0.04)
-        assert found.predictions == pytest.approx(0.3, abs=0.06)
-        # A measurer without any error is off by the mean of a normal distribution's absolute values.
-        assert found.least == pytest.approx(0.8 * np.sqrt(2 / np.pi), abs=0.04)
+        found = of.errors(type(sums)(*map(np.sum, sums)), slope)
+        assert found.labels == pytest.approx(0.8, abs=0.03)
+        assert found.predictions == pytest.approx(0.3, abs=0.05)
+        assert found.alike == pytest.approx(0.5, abs=0.05)
+        every = np.hypot(np.hypot(0.8, 0.3), 0.5 if slope == 1 else np.hypot(0.5, 0.2))
+        assert found.found == pytest.approx(every, abs=0.03)
+        assert found.share == pytest.approx(0.8 / every, abs=0.04)
         for value, (low, high) in zip(found, of.intervals(sums, slope, resamples=200), strict=True):
-            assert low < value < high
-    # Two seeds of which each predicts as well; relative errors of heads of 65 mm on average.
-    two = [table(1.0), table(1.0)]
-    two[1]["true_bpd_mm"] = two[0]["true_bpd_mm"]
-    sums = of.examinations(two, "bpd_nme")
-    assert of.shares(type(sums)(*map(np.sum, sums))).labels == pytest.approx(0.8 / 65, rel=0.15)
-    # What is not measured is left out, with what it would be compared with.
-    two[0].loc[0, "bpd_mm"] = np.nan
-    assert of.examinations(two, "bpd_mae_mm").images.sum() == 2 * (len(head_mm) - 1)
+            assert low < value < high < low + 0.2
+    # Two seeds, each of which predicts as well; 1 / (40 x 90) is the mean of 1 / mm^2 over such heads.
+    sums = of.sums([table(1.0), table(1.0)], "bpd_nme")
+    found = of.errors(type(sums)(*map(np.sum, sums)))
+    assert found.labels == pytest.approx(0.8 / 60, rel=0.05)
+    assert found.predictions == pytest.approx(0.3 / 60, rel=0.2)
 
 
 def test_repeatability_whole(
     tmp_path: Path, make_sweep: MakeSweep, modules: Modules, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main = modules["repeatability"].main
-    # Every second frame is predicted 2 mm longer than it is labelled, which the predictions alone vary by.
-    sweep = make_sweep("sweep", lambda number, _: stretched(number, 4.0 * (number % 2), 0.0))
-    main(sweep, root=None, slope=1.0, output=tmp_path)
+
+    # The frames of a head are 5 px of OFD apart. Of every second head the first is predicted 2 px longer, of the others
+    # the second, so that the error has nothing to do with the truth.
+    def predict(number: int, _: int) -> np.ndarray:
+        return stretched(number, 2.0 * (number % 4 in (0, 3)), 0.0)
+
+    sweep = make_sweep("sweep", predict)
+    main(sweep, root=None, slope=1.0, without=0, output=tmp_path)
     printed = capsys.readouterr().out
     assert "10 examinations of two frames or more, 20 images" in printed
     (row,) = re.findall(r"\| OFD, mean absolute error, mm \|.*", printed)
-    cells = [cell.strip() for cell in row.split("|")]
-    assert cells[2] == "0.00 [0.00, 0.00]"
-    assert cells[-3].startswith("0.00 [")
-    # The frames of a head truly differ by 2.5 mm: half the sum of 4.5 and 2.5 squared, less the covariance of the two.
-    assert cells[3].startswith(f"{np.sqrt(4.5**2 / 2 - 2.5 * 4.5 / 2):.2f} [")
-    assert cells[5] == f"{np.sqrt(2**2 / 2):.2f}"
-    assert cells[6].startswith("1.00 [")
+    labels, predictions, alike, rms, slopes, found, least, target = (cell.strip() for cell in row.split("|")[2:-1])
+    # Of each head the two errors are 0 and 1 mm: a variance of 0.5 within it, and a mean that is 0.5 mm off.
+    assert labels.startswith("0.00 [0.00, ")
+    assert predictions.startswith(f"{np.sqrt(0.5):.2f} [")
+    assert alike.startswith("0.00 [")
+    assert rms == f"{np.sqrt(0.5):.2f}"
+    assert slopes == f"1.00 to {1 + 0.5 / (2.5**2 / 2):.2f}"
+    assert found.startswith("0.50 [")
+    assert least.startswith("0.00 [0.00, ")
+    assert target == "1.20"
     assert (tmp_path / "repeatability.png").stat().st_size > 10_000
+
+    # What is not measured is left out, with the only frame beside it.
+    lost = make_sweep("lost", lambda number, seed: predict(number, seed) * (np.nan if number == 7 else 1.0))
+    main(lost, root=None, slope=1.0, without=2, output=tmp_path)
+    assert "7 examinations of two frames or more, 14 images" in capsys.readouterr().out
+    with pytest.raises(typer.Exit):
+        main(lost, root=None, slope=1.0, without=8, output=tmp_path)
+    assert "two examinations or more with two measured frames, got 9, of which 8 are left" in capsys.readouterr().err
     single = make_sweep("single", lambda number, _: head(number), images=range(0, 20, 2))
     with pytest.raises(typer.Exit):
-        main(single, root=None, slope=1.0, output=tmp_path)
-    assert "expected examinations of two frames or more, and none has more than one" in capsys.readouterr().err
+        main(single, root=None, slope=1.0, without=0, output=tmp_path)
+    assert "with two measured frames, got 0, of which 0 are left out" in capsys.readouterr().err
