@@ -12,9 +12,11 @@ from fetal_lm.predict import engine, released
 
 from .conftest import ROOT, TINY
 
-# Every way of reading a head at once, by torch and in an exported file.
+# Every way of reading a head at once, by torch and in an exported file. After two epochs maps are flat, and where their
+# highest pixel lies is a question of the last bit: torch and the file were 0.027 px apart, after eight 0.001.
 OPTIONS = (
     *TINY, "model=rim_unet", "model.network.depth=2", "model.network.pretrained=false", "data.fit=letterbox",
+    "trainer.max_epochs=8",
 )  # fmt: skip
 SCRIPT = ROOT / "experiments" / "accuracy" / "release.py"
 
