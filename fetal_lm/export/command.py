@@ -14,7 +14,7 @@ from fetal_lm.choices import HALF_TURN, WHEN_UNSURE, Flips
 from fetal_lm.console import say
 from fetal_lm.errors import InputError
 from fetal_lm.export.onnx_file import check_installed, onnx_bytes
-from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, TOLERANCE_RESIZED_PX, Parity, parity
+from fetal_lm.export.parity import TOLERANCE_CONFIDENCE, TOLERANCE_PX, Parity, parity
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.predict.engine import EXPORTED_SUFFIX
 from fetal_lm.predict.exported import About
@@ -66,9 +66,9 @@ def export(
         say(
             console,
             f"{output}: NOT written: on {found.images} images its points are up to {found.points_px:.3g} px from "
-            f"torch's (allowed {TOLERANCE_PX} of the network's frame; {found.resized_px:.3g} where it resizes images "
-            f"itself, allowed {TOLERANCE_RESIZED_PX}), its confidences {found.confidence:.3g} (allowed "
-            f"{TOLERANCE_CONFIDENCE}); measure with the run's folder",
+            f"torch's, {found.resized_px:.3g} where it resizes images itself (allowed {TOLERANCE_PX} of the network's "
+            f"frame), its confidences {found.confidence:.3g} (allowed {TOLERANCE_CONFIDENCE}); measure with the run's "
+            "folder",
         )
         return DIFFERENT
     try:

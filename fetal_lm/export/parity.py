@@ -9,11 +9,13 @@ from typing import Final
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 from fetal_lm import geometry
 from fetal_lm.data.adapters.phantom import Phantom
+from fetal_lm.export.fitting import axes, fitted
 from fetal_lm.geometry import Size
 from fetal_lm.predict.onnx_engine import OnnxEngine
 from fetal_lm.predict.torch_engine import TorchEngine
@@ -21,10 +23,6 @@ from fetal_lm.trained import TrainedRun
 
 TOLERANCE_PX: Final = 0.01
 """Largest distance of two points in the network's frame that counts as none."""
-
-TOLERANCE_RESIZED_PX: Final = 0.1
-"""The same where each resized the image itself: a mean of half a grey level is rounded up by one and down by the other
-in a pixel of some images. What one grey level of one pixel moves is the network's matter, not the file's."""
 
 TOLERANCE_CONFIDENCE: Final = 0.001
 
@@ -39,7 +37,9 @@ class Parity:
     Attributes:
         images: how many images.
         points_px: distance of two points found in one resized image, in pixels of the network's frame.
-        resized_px: the same where the file resized the image itself, and OpenCV did for torch.
+        resized_px: the same where each resized the image itself, by `export.fitting.fitted`. How near that is to OpenCV
+            (one grey level in a few pixels) is the same for every run, and what a grey level moves is the network's
+            matter, not the file's.
         confidence: between two confidences in either case.
         bfloat16_px: distance of the file's points from those of a run that computes in bfloat16; NaN for other runs.
     """
@@ -55,13 +55,13 @@ class Parity:
         """Whether the file may stand for the run."""
         return (
             self.points_px <= TOLERANCE_PX
-            and self.resized_px <= TOLERANCE_RESIZED_PX
+            and self.resized_px <= TOLERANCE_PX
             and self.confidence <= TOLERANCE_CONFIDENCE
         )
 
 
 def parity(run: TrainedRun, exported: OnnxEngine, *, images: int) -> Parity:
-    """Shows phantom heads of several sizes to a file's graph, as they are and resized by OpenCV, and to torch resized.
+    """Shows phantom heads of several sizes to a file's graph, as they are and resized by OpenCV, and to torch.
 
     Torch computes in float32, as the file does.
 
@@ -74,14 +74,19 @@ def parity(run: TrainedRun, exported: OnnxEngine, *, images: int) -> Parity:
     points_px, resized_px, confidence, bfloat16_px = [], [], [], []
     for image in tqdm(_images(images), total=images, desc="checking", unit="image"):
         size_orig: Size = (image.shape[0], image.shape[1])
-        fitted = geometry.fit_image(image, same.size_net, same.fit)
-        ours, after_opencv, theirs = exported.find(image[None]), exported.find(fitted[None]), same.find(fitted[None])
-        points_net = geometry.apply(geometry.FITS[same.fit](size_orig, same.size_net), ours.points[0].astype(float))
-        points_px.append(_furthest(after_opencv.points[0], theirs.points[0]))
-        resized_px.append(_furthest(points_net, theirs.points[0]))
-        confidence += [_furthest(file.confidence.T, theirs.confidence.T) for file in (ours, after_opencv)]
+        by_opencv = geometry.fit_image(image, same.size_net, same.fit)[None]
+        by_graph = fitted(torch.from_numpy(image)[None], *axes(size_orig, same.size_net, same.fit)).byte().numpy()
+        ours, theirs = exported.find(by_opencv), same.find(by_opencv)
+        resized, as_resized = exported.find(image[None]), same.find(by_graph)
+        points_net = geometry.apply(geometry.FITS[same.fit](size_orig, same.size_net), resized.points[0].astype(float))
+        points_px.append(_furthest(ours.points[0], theirs.points[0]))
+        resized_px.append(_furthest(points_net, as_resized.points[0]))
+        confidence += [
+            _furthest(file.confidence.T, torchs.confidence.T)
+            for file, torchs in ((ours, theirs), (resized, as_resized))
+        ]
         if run.bfloat16:
-            bfloat16_px.append(_furthest(points_net, tested.find(fitted[None]).points[0]))
+            bfloat16_px.append(_furthest(ours.points[0], tested.find(by_opencv).points[0]))
     return Parity(images, max(points_px), max(resized_px), max(confidence), max(bfloat16_px, default=math.nan))
 
 
