@@ -360,6 +360,39 @@ def test_seen_and_unseen_side_by_side(
     assert f"but 2 are in one of the two alone, for example {IMAGES[0]}" in capsys.readouterr().err
 
 
+def test_seeds_averaged(
+    tmp_path: Path, make_sweep: MakeSweep, modules: Modules, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The seeds' OFD are 2 and 4 px too long and too short, their BPD both 1 px too long; the second names ends the
+    # other way round, and does not find the BPD of one head.
+    def predict(number: int, seed: int) -> np.ndarray:
+        points = stretched(number, 4.0 if seed == 0 else -2.0, 1.0)
+        if seed == 1:
+            points = points[[1, 0, 3, 2]]
+            if number == 3:
+                points[2] = np.nan
+        return points
+
+    root = hc18_csv(tmp_path / "hc18", extra_mm=10.0)
+    modules["ensemble"].main(make_sweep("two", predict, seeds=(0, 1)), root=root)
+    printed = capsys.readouterr().out
+    # 2 and 1 mm off, the mean 0.5.
+    ofd, bpd = (re.findall(rf"\| {name}, mean absolute error, mm \|.*", printed)[0] for name in ("OFD", "BPD"))
+    assert ofd.endswith("| 1.20 | 1.50 [1.50, 1.50] | 0.50 [0.50, 0.50] | -1.00 [-1.00, -1.00] |")
+    # Of the head of image 3, whose BPD is 0.575 x 100 px, one seed's is charged whole and the mean is the other's.
+    alone = (39 * 0.5 + 0.575 * 50) / 40
+    assert f"| 0.55 | {alone:.2f} [" in bpd
+    assert "| 0.50 [0.50, 0.50] | " in bpd
+    assert f"{0.5 - alone:+.2f} [" in bpd
+    # HC is held against the CSV's, which the mean head is 10 mm shorter than, less what both diameters are too long.
+    assert re.search(r"\| HC, mean absolute error, mm \| 1.70 \| .* \| 8\.4\d \[8\.\d\d, 8\.\d\d\] \| ", printed)
+    assert re.search(r"\| landmarks, median error, mm \| 1.30 \| .* \|  \|", printed)
+
+    with pytest.raises(typer.Exit):
+        modules["ensemble"].main(make_sweep("one", predict), root=None)
+    assert "expected several seeds of H1 single_hourglass (heatmap), got one" in capsys.readouterr().err
+
+
 def test_repeatability_tells_labels_errors_from_predictions(modules: Modules) -> None:
     of = modules["repeatability"]
     draws = np.random.default_rng(0)

@@ -1,0 +1,118 @@
+"""What several trainings find together: the mean of what all seeds of a recipe find, beside what each finds alone.
+
+    python experiments/accuracy/ensemble.py SWEEP --root DIR
+
+SWEEP has every fold of several seeds. An image's diameters have the mean middle, direction and length of those that the
+seeds' networks find, each by the fold that did not see the image's examination. Prints the targets' figures of the
+seeds, on average, and of their mean, and the difference on the same images. What is gained is what errors owe to chance
+in training; what is left is the label's, the image's, or common to all trainings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+from jaxtyping import Float
+from reading import Root, plain_errors, read
+from targets import measured, measures, shown
+
+from fetal_lm.data.records import Record
+from fetal_lm.errors import InputError
+from fetal_lm.landmarks import NAMES, matched_order
+from fetal_lm.report.markdown import escape, table_lines
+from fetal_lm.report.pooling import OutOfFold, out_of_fold
+from fetal_lm.report.predictions import prediction_table
+from fetal_lm.report.statistics import averaged_over_seeds, interval_of_mean
+
+
+def main(
+    sweep: Annotated[Path, typer.Argument(help="Folder of a sweep of every fold and several seeds.")],
+    root: Root = None,
+) -> None:
+    """Prints a table for each branch of each model."""
+    with plain_errors():
+        for pooled in out_of_fold(read(sweep, root)):
+            if len(pooled.tables) < 2:
+                raise InputError(f"{sweep}: expected several seeds of {pooled.label}, got one; train it with seed=0,1")
+            typer.echo("\n".join([*_markdown(pooled), ""]))
+
+
+def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The mean heads of several seeds as a table of predictions.
+
+    Args:
+        tables: of each seed the rows of a `predictions.prediction_table` of one branch; the same images in the same
+            order.
+    """
+    first, *others = (_points(table, "") for table in tables)
+    heads = mean_heads(np.stack([first, *(matched_order(other, first) for other in others)]))
+    one = tables[0]
+    about = zip(one["image"], one["examination"], one["height"], one["width"], one["mm_per_px"], strict=True)
+    records = [
+        Record(image, examination, (int(height), int(width)), truth_orig, mm_per_px)
+        for (image, examination, height, width, mm_per_px), truth_orig in zip(about, _points(one, "true_"), strict=True)
+    ]
+    # The true circumference may be another source's.
+    return prediction_table(records, {str(one["branch"].iloc[0]): heads}).assign(true_hc_mm=one["true_hc_mm"])
+
+
+def mean_heads(heads: Float[np.ndarray, "S N 4 2"]) -> Float[np.ndarray, "N 4 2"]:
+    """Diameters whose middles, directions and lengths are the mean ones; a diameter that one seed lacks is the others'.
+
+    The mean of ends alone would be shorter where directions differ.
+
+    Example:
+        >>> heads = np.array([[[[0, 0], [10, 0], [5, -3], [5, 3]]], [[[5, -5], [5, 5], [2, 0], [8, 0]]]], dtype=float)
+        >>> mean_heads(heads).round(2).tolist()
+        [[[1.46, -3.54], [8.54, 3.54], [2.88, -2.12], [7.12, 2.12]]]
+    """
+    pairs = heads.reshape(*heads.shape[:2], 2, 2, 2)
+    with warnings.catch_warnings():
+        # A diameter that no seed finds is NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        middle, half = (np.nanmean(of, axis=0) for of in (pairs.mean(-2), (pairs[..., 1, :] - pairs[..., 0, :]) / 2))
+        length = np.nanmean(np.linalg.norm(pairs[..., 1, :] - pairs[..., 0, :], axis=-1) / 2, axis=0)
+        half *= (length / np.linalg.norm(half, axis=-1))[..., None]
+    return np.stack([middle - half, middle + half], axis=-2).reshape(heads.shape[1:])
+
+
+def _points(table: pd.DataFrame, prefix: str) -> Float[np.ndarray, "N 4 2"]:
+    columns = [f"{prefix}{name}_{axis}" for name in NAMES for axis in "xy"]
+    return table[columns].to_numpy(dtype=np.float64).reshape(-1, len(NAMES), 2)
+
+
+def _markdown(pooled: OutOfFold) -> list[str]:
+    """A row for each figure with a target; of the median, which is no mean over images, without the difference."""
+    tables = list(pooled.tables.values())
+    mean = together(tables)
+    of_seeds, of_mean = (
+        averaged_over_seeds([measures(table) for table in tables]),
+        averaged_over_seeds([measures(mean)]),
+    )
+    examinations = of_seeds["examination"].tolist()
+    rows = []
+    for alone, joined in zip(measured(tables), measured([mean]), strict=True):
+        target = alone.target
+        if target.limit is None:
+            continue
+        row = [target.label, f"{target.limit:.{target.decimals}f}"]
+        row += [shown(one.value, one.interval, target.decimals) for one in (alone, joined)]
+        if target.figure in of_seeds:
+            difference = of_mean[target.figure] - of_seeds[target.figure]
+            interval = interval_of_mean(difference.to_numpy(dtype=np.float64), examinations)
+            row.append("{:+.{d}f} [{:+.{d}f}, {:+.{d}f}]".format(difference.mean(), *interval, d=target.decimals))
+        else:
+            row.append("")
+        rows.append(row)
+    headers = ["Figure", "Target", f"one of {len(tables)} seeds, on average", "seeds averaged", "Difference"]
+    return [f"## {escape(pooled.label)}", "", *table_lines(headers, rows)]
+
+
+if __name__ == "__main__":
+    typer.run(main)
