@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fetal_lm.codecs.decoders import argmax
-from fetal_lm.codecs.gaussian import pooled
+from fetal_lm.codecs.gaussian import pooled_pairs
 from fetal_lm.geometry import from_map, to_map
 
 NEAR_SIGMAS: Final = 3.0
@@ -61,7 +61,7 @@ def confidence(
         >>> confidence(maps, points, stride=1, sigma_px=1.0).tolist()
         [[1.0, 1.0, 1.0, 0.0]]
     """
-    pairs = pooled(views.float().unflatten(2, (2, 2)).sum(3))  # [B, 2 pairs, h, w]
+    pairs = pooled_pairs(views)  # [B, 2 pairs, h, w]
     pairs = pairs.where(pairs >= BACKGROUND * pairs.amax((-2, -1), keepdim=True), 0.0)
     centres = to_map(points_net.float(), stride).unflatten(1, (2, 2))[..., None, None, :]
     height, width = pairs.shape[-2:]

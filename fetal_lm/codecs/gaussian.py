@@ -94,11 +94,10 @@ class GaussianCodec:
 
         Joint decoding pools the pairs' maps, so that views may name a pair's ends differently.
         """
-        views = views.float()
         if self.joint:
-            centres = joint.decode(pooled(views.unflatten(-3, (-1, 2)).sum(-3)), partial(self._refined, stride=stride))
+            centres = joint.decode(pooled_pairs(views), partial(self._refined, stride=stride))
         else:
-            centres = self._refined(pooled(views), None, stride=stride)
+            centres = self._refined(pooled(views.float()), None, stride=stride)
         return from_map(centres, stride)
 
     def _refined(
@@ -131,3 +130,11 @@ def pooled(views: Float[Tensor, "V *n h w"]) -> Float[Tensor, "*n h w"]:
     scaled = (views / peak.clamp_min(torch.finfo(views.dtype).tiny)).clamp_min(FLOOR)
     mean: Tensor = scaled.log().mean(0).exp()
     return mean.masked_fill((scaled <= FLOOR).all(0), 0.0)
+
+
+def pooled_pairs(views: Float[Tensor, "V *n K h w"]) -> Float[Tensor, "*n _ h w"]:
+    """`pooled` of the sums of each pair's two maps: which end is called 1 is arbitrary, and views may differ in it.
+
+    Decoding and confidence both begin with it; computed by one function, it is computed once in an exported graph.
+    """
+    return pooled(views.float().unflatten(-3, (-1, 2)).sum(-3))

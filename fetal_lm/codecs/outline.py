@@ -43,6 +43,18 @@ LEANING: Final = 16.0
 what the guide says. Chosen on validation images (`experiments/accuracy/constants.py`); a usual head has f = 0.2."""
 
 
+# An ellipse's axes times a 2 x 3 matrix: by how much its centre moves, and its new axes. This matrix, row by row, where
+# nothing changes; and what is added to it by each of the slow waves.
+_NO_CHANGE: Final = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_CHANGES: Final = (
+    (0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0, 0.0, -1.0),
+    (0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+)
+
+
 class Ellipse(NamedTuple):
     """`centre` + `axes` (cos t, sin t), in pixels of a map."""
 
@@ -92,6 +104,13 @@ def in_frame_of(ellipse: Ellipse, size: Size) -> Ellipse:
     return Ellipse((ellipse.centre + 0.5) / half - 1, ellipse.axes / half.unsqueeze(-1))
 
 
+def places(ellipse: Ellipse, unit: Float[Tensor, "p 2"]) -> Float[Tensor, "*n p 2"]:
+    """Where points lie of which the ellipse's centre is the origin, and its axes one unit long."""
+    # With the centre as a third row, a single product.
+    lifted = torch.cat([unit, torch.ones_like(unit[:, :1])], dim=-1)
+    return product(lifted, torch.cat([ellipse.axes.transpose(-1, -2), ellipse.centre.unsqueeze(-2)], dim=-2))
+
+
 def through(points: Float[Tensor, "*n 4 2"]) -> Ellipse:
     """The ellipse whose conjugate diameters four landmarks are; of determinant 0 where they span none, never NaN."""
     return Ellipse(_zero_for_nan(points.mean(-2)), spanned(points))
@@ -121,7 +140,8 @@ def holding(inside: Float[Tensor, "*n h w"], guide: Float[Tensor, "*n 4 2"]) -> 
     middle = encode(centre + MIDDLE * (guide - centre), size_net=(height, width), stride=1).reshape(maps.shape)
     grown = mask * (middle > 0).to(maps.dtype)
     begun = grown.amax((-2, -1), keepdim=True) > 0
-    for _ in range((height + width) // 2):
+    # No part of a head in the frame is farther from its middle.
+    for _ in range(max(height, width) // 2):
         grown = torch.minimum(max_pool2d(grown, 3, stride=1, padding=1), mask)
     # With its blurred edge.
     near = max_pool2d(grown, 2 * BLURRED + 1, stride=1, padding=BLURRED).where(begun, 1.0)
@@ -173,15 +193,16 @@ def slow_waves(farther: Float[Tensor, "*n rays"]) -> Float[Tensor, "*n 5"]:
     """What is along rays all round, as mean, then cosine and sine of one and of two waves a turn."""
     around = turns(farther.shape[-1], farther.device)
     cosine, sine = around.unbind(-1)
-    waves = torch.cat([around, torch.stack([cosine * cosine - sine * sine, 2 * cosine * sine], dim=-1)], dim=-1)
-    return torch.cat([farther.mean(-1, keepdim=True), 2 * (farther.unsqueeze(-1) * waves).mean(-2)], dim=-1)
+    twice = torch.stack([cosine * cosine - sine * sine, 2 * cosine * sine], dim=-1)
+    waves = torch.cat([torch.ones_like(around[:, :1]), 2 * around, 2 * twice], dim=-1) / len(around)
+    return product(farther.unsqueeze(-2), waves).squeeze(-2)
 
 
 def moved(ellipse: Ellipse, off: Float[Tensor, "*n 5"]) -> Ellipse:
     """The ellipse that reaches farther by the slow waves `off`, in units of the radius; exact to first order."""
-    stretch = torch.stack([1 + off[..., 0] + off[..., 3], off[..., 4], off[..., 4], 1 + off[..., 0] - off[..., 3]], -1)
-    centre = ellipse.centre + product(ellipse.axes, off[..., 1:3].unsqueeze(-1)).squeeze(-1)
-    return Ellipse(centre, product(ellipse.axes, stretch.unflatten(-1, (2, 2))))
+    change = product(off.unsqueeze(-2), off.new_tensor(_CHANGES)) + off.new_tensor(_NO_CHANGE)
+    change = product(ellipse.axes, change.unflatten(-1, (2, 3)).squeeze(-3))
+    return Ellipse(ellipse.centre + change[..., 0], change[..., 1:])
 
 
 def landmarks_on(ellipse: Ellipse, guide: Float[Tensor, "*n 4 2"], *, isotropic: bool) -> Float[Tensor, "*n 4 2"]:
@@ -277,7 +298,7 @@ def _nearest_axis(ellipse: Ellipse, along: Float[Tensor, "*n 2"]) -> Float[Tenso
 
 def _quarter(vector: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
     """Turned by 90 degrees from x towards y."""
-    return torch.stack([-vector[..., 1], vector[..., 0]], dim=-1)
+    return vector.flip(-1) * vector.new_tensor([-1.0, 1.0])
 
 
 def rotation(angle: Float[Tensor, "*n"]) -> Float[Tensor, "*n 2 2"]:
@@ -293,8 +314,9 @@ def adjugate(matrix: Float[Tensor, "*n 2 2"]) -> tuple[Float[Tensor, "*n 2 2"], 
 
 
 def product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> Float[Tensor, "*#n i k"]:
-    """The product of matrices as a sum: autocast would make `@` in bfloat16, whose steps above 1 are 0.8 %."""
-    return (left.unsqueeze(-1) * right.unsqueeze(-3)).sum(-2)
+    """The product of matrices in float32: under autocast it would be in bfloat16, whose steps above 1 are 0.8 %."""
+    with torch.autocast(left.device.type, enabled=False):
+        return left @ right
 
 
 def _zero_for_nan(values: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -330,20 +352,20 @@ def _reach(
     """How far the head reaches along each ray, in radii of the ellipse; 1 where that cannot be told."""
     height, width = inside.shape[-2:]
     radii = torch.linspace(1 - window, 1 + window, SAMPLES, device=inside.device)
-    framed = in_frame_of(ellipse, (height, width))
-    rays = product(around, framed.axes.transpose(-1, -2))  # [*n, rays, 2]
-    places = framed.centre[..., None, None, :] + rays.unsqueeze(-2) * radii.unsqueeze(-1)
+    unit = around.unsqueeze(1) * radii.unsqueeze(1)  # [rays, samples, 2]
+    samples = places(in_frame_of(ellipse, (height, width)), unit.flatten(0, 1)).unflatten(-2, unit.shape[:2])
     along = torch.nn.functional.grid_sample(
         inside.reshape(-1, 1, height, width),
-        places.reshape(-1, len(around), SAMPLES, 2),
+        samples.reshape(-1, *unit.shape),
         padding_mode="border",
         align_corners=False,
-    ).reshape(places.shape[:-1])
-    in_frame = places.abs().amax(-1) <= 1
+    ).reshape(samples.shape[:-1])
+    in_frame = samples.abs().amax(-1) <= 1
     leaves = along.masked_fill(in_frame, 0.0).amax(-1) > EDGE
     # By area, which a blurred edge keeps: the distance at which half of the head is left would come out too short.
     area = (along * in_frame * (radii * _trapezoids(radii))).sum(-1)
-    return ((1 - window) ** 2 + 2 * area).sqrt().masked_fill(leaves, 1.0)
+    reach: Tensor = ((1 - window) ** 2 + 2 * area).sqrt().masked_fill(leaves, 1.0)
+    return reach
 
 
 def _trapezoids(places: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:

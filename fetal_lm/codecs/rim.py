@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from fetal_lm.codecs.outline import Ellipse, adjugate, in_frame_of, product, rotation, turns
+from fetal_lm.codecs.outline import Ellipse, adjugate, in_frame_of, places, product, rotation, turns
 
 ACROSS: Final = 64
 ALONG: Final = 128
@@ -45,12 +45,12 @@ def strips(image: Float[Tensor, "B 1 H W"], ellipse: Ellipse) -> Float[Tensor, "
         image: grey, 0 to 1.
         ellipse: one for each image, in its pixels.
     """
-    framed = in_frame_of(ellipse, (image.shape[-2], image.shape[-1]))
     radii = torch.linspace(1 - WINDOW, 1 + WINDOW, ACROSS, device=image.device)
-    rays = product(turns(ALONG, image.device), framed.axes.transpose(-1, -2))
-    places = framed.centre[:, None, None] + radii[:, None, None] * rays[:, None]
-    grey = grid_sample(image.float(), places, padding_mode="zeros", align_corners=False)
-    beyond = (places.abs().amax(-1, keepdim=True) > 1).permute(0, 3, 1, 2)
+    unit = radii[:, None, None] * turns(ALONG, image.device)  # [across, along, 2]
+    framed = in_frame_of(ellipse, (image.shape[-2], image.shape[-1]))
+    samples = places(framed, unit.flatten(0, 1)).unflatten(1, unit.shape[:2])
+    grey = grid_sample(image.float(), samples, padding_mode="zeros", align_corners=False)
+    beyond = (samples.abs().amax(-1) > 1).unsqueeze(1)
     return torch.cat([grey, beyond.float()], dim=1)
 
 
