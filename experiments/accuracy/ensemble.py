@@ -4,8 +4,8 @@
 
 SWEEP has every fold of several seeds. An image's diameters have the mean middle, direction and length of those that the
 seeds' networks find, each by the fold that did not see the image's examination. Prints the targets' figures of the
-seeds, on average, and of their mean, and the difference on the same images. What is gained is what errors owe to chance
-in training; what is left is the label's, the image's, or common to all trainings.
+seeds, on average, and of their mean, and the mean's less the seeds' on the same images. What is gained is a part of
+what errors owe to chance in training: of S seeds, all but 1/S of its variance.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from targets import measured, measures, shown
 
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
-from fetal_lm.landmarks import NAMES, matched_order
+from fetal_lm.landmarks import NAMES
 from fetal_lm.report.markdown import escape, table_lines
 from fetal_lm.report.pooling import OutOfFold, out_of_fold
 from fetal_lm.report.predictions import prediction_table
@@ -50,8 +50,7 @@ def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         tables: of each seed the rows of a `predictions.prediction_table` of one branch; the same images in the same
             order.
     """
-    first, *others = (_points(table, "") for table in tables)
-    heads = mean_heads(np.stack([first, *(matched_order(other, first) for other in others)]))
+    heads = mean_heads(np.stack([_points(table, "") for table in tables]))
     one = tables[0]
     about = zip(one["image"], one["examination"], one["height"], one["width"], one["mm_per_px"], strict=True)
     records = [
@@ -63,22 +62,29 @@ def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def mean_heads(heads: Float[np.ndarray, "S N 4 2"]) -> Float[np.ndarray, "N 4 2"]:
-    """Diameters whose middles, directions and lengths are the mean ones; a diameter that one seed lacks is the others'.
+    """Diameters whose middles, directions and lengths are the mean ones, with ends named as the first seed names them.
 
-    The mean of ends alone would be shorter where directions differ.
+    The mean of ends alone would be shorter where directions differ. A diameter of which a seed lacks an end is the
+    others', named as the next seed names it; one that all lack is NaN.
 
     Example:
         >>> heads = np.array([[[[0, 0], [10, 0], [5, -3], [5, 3]]], [[[5, -5], [5, 5], [2, 0], [8, 0]]]], dtype=float)
         >>> mean_heads(heads).round(2).tolist()
         [[[1.46, -3.54], [8.54, 3.54], [2.88, -2.12], [7.12, 2.12]]]
     """
-    pairs = heads.reshape(*heads.shape[:2], 2, 2, 2)
-    with warnings.catch_warnings():
-        # A diameter that no seed finds is NaN.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        middle, half = (np.nanmean(of, axis=0) for of in (pairs.mean(-2), (pairs[..., 1, :] - pairs[..., 0, :]) / 2))
-        length = np.nanmean(np.linalg.norm(pairs[..., 1, :] - pairs[..., 0, :], axis=-1) / 2, axis=0)
-        half *= (length / np.linalg.norm(half, axis=-1))[..., None]
+    pairs = heads.reshape(*heads.shape[:2], 2, 2, 2)  # seed, head, diameter, end, x and y
+    middles, halves = pairs.mean(-2), (pairs[..., 1, :] - pairs[..., 0, :]) / 2
+    found = np.isfinite(halves).all(-1)
+    named = np.take_along_axis(halves, found.argmax(0)[None, ..., None], axis=0)
+    # Seeds may call the ends of a diameter differently.
+    halves = np.where(((halves * named).sum(-1) < 0)[..., None], -halves, halves)
+    lengths = np.linalg.norm(halves, axis=-1)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        # Ends in one place have no direction.
+        middle, along = np.nanmean(middles, axis=0), np.nanmean(halves / lengths[..., None], axis=0)
+        length = np.nanmean(lengths, axis=0)
+        half = along * (length / np.linalg.norm(along, axis=-1))[..., None]
     return np.stack([middle - half, middle + half], axis=-2).reshape(heads.shape[1:])
 
 
@@ -110,7 +116,7 @@ def _markdown(pooled: OutOfFold) -> list[str]:
         else:
             row.append("")
         rows.append(row)
-    headers = ["Figure", "Target", f"one of {len(tables)} seeds, on average", "seeds averaged", "Difference"]
+    headers = ["Figure", "Target", f"one of {len(tables)} seeds, on average", "seeds averaged", "Averaged less one"]
     return [f"## {escape(pooled.label)}", "", *table_lines(headers, rows)]
 
 

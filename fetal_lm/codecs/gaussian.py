@@ -135,6 +135,7 @@ def pooled(views: Float[Tensor, "V *n h w"]) -> Float[Tensor, "*n h w"]:
 def pooled_pairs(views: Float[Tensor, "V *n K h w"]) -> Float[Tensor, "*n _ h w"]:
     """`pooled` of the sums of each pair's two maps: which end is called 1 is arbitrary, and views may differ in it.
 
-    Decoding and confidence both begin with it; computed by one function, it is computed once in an exported graph.
+    Joint decoding and confidence both begin with it, by the same steps on the same maps, which an exported graph takes
+    once.
     """
     return pooled(views.float().unflatten(-3, (-1, 2)).sum(-3))

@@ -140,8 +140,7 @@ def holding(inside: Float[Tensor, "*n h w"], guide: Float[Tensor, "*n 4 2"]) -> 
     middle = encode(centre + MIDDLE * (guide - centre), size_net=(height, width), stride=1).reshape(maps.shape)
     grown = mask * (middle > 0).to(maps.dtype)
     begun = grown.amax((-2, -1), keepdim=True) > 0
-    # No part of a head in the frame is farther from its middle.
-    for _ in range(max(height, width) // 2):
+    for _ in range((height + width) // 2):
         grown = torch.minimum(max_pool2d(grown, 3, stride=1, padding=1), mask)
     # With its blurred edge.
     near = max_pool2d(grown, 2 * BLURRED + 1, stride=1, padding=BLURRED).where(begun, 1.0)
@@ -314,7 +313,7 @@ def adjugate(matrix: Float[Tensor, "*n 2 2"]) -> tuple[Float[Tensor, "*n 2 2"], 
 
 
 def product(left: Float[Tensor, "*#n i j"], right: Float[Tensor, "*#n j k"]) -> Float[Tensor, "*#n i k"]:
-    """The product of matrices in float32: under autocast it would be in bfloat16, whose steps above 1 are 0.8 %."""
+    """The product of matrices, which autocast would make in bfloat16, whose steps above 1 are 0.8 %."""
     with torch.autocast(left.device.type, enabled=False):
         return left @ right
 

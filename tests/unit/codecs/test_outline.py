@@ -238,6 +238,13 @@ def test_of_two_heads_the_one_that_the_guide_is_in_is_fitted():
         assert (decode(alone, guide, stride) - head).norm(dim=-1).max() <= 0.5
 
 
+def test_a_head_whose_guide_has_one_end_far_off_stays_whole():
+    guide = torch.tensor([[22.0, 94.0], [294.0, 94.0], [158.0, 6.0], [158.0, 182.0]])
+    inside = outline.encode(guide, size_net=(192, 320), stride=4)
+    guide[1, 0] = 62.0
+    assert torch.equal(outline.holding(inside, (guide + 0.5) / 4 - 0.5), inside)
+
+
 def test_a_map_with_nothing_in_the_guides_middle_stays_as_it_is():
     truth, stride = heads(4), 4
     inside = outline.encode(truth, size_net=SIZE_NET, stride=stride)

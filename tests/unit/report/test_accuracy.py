@@ -360,6 +360,28 @@ def test_seen_and_unseen_side_by_side(
     assert f"but 2 are in one of the two alone, for example {IMAGES[0]}" in capsys.readouterr().err
 
 
+def test_mean_heads(modules: Modules) -> None:
+    mean_heads = modules["ensemble"].mean_heads
+    lying = np.array([[0.0, 0.0], [10.0, 0.0], [5.0, -3.0], [5.0, 3.0]])
+    upright = np.array([[5.0, -7.0], [5.0, 7.0], [2.0, 0.0], [8.0, 0.0]])
+    # Half way between, as long as both on average, wherever an end is called the first.
+    along, across = 6 / np.sqrt(2), 3 / np.sqrt(2)
+    between = [[5 - along, -along], [5 + along, along], [5 - across, -across], [5 + across, across]]
+    turned = lying + np.array([[0, -0.5], [0, 0.5], [0.2, 0], [-0.2, 0]])
+    lost = np.full((4, 2), np.nan)
+    no_ofd, no_bpd = lying.copy(), lying[[1, 0, 3, 2]]
+    no_ofd[1], no_bpd[2] = np.nan, np.nan
+    for seeds, expected in (
+        ([lying, upright], between),
+        ([lost, lying, lying[[1, 0, 3, 2]]], lying),
+        ([lying, lying[[1, 0, 2, 3]]], lying),
+        ([no_ofd, no_bpd, lying], [*no_bpd[:2], *lying[2:]]),
+        ([lost, lost], lost),
+        ([turned, turned[[1, 0, 3, 2]]], turned),
+    ):
+        np.testing.assert_allclose(mean_heads(np.stack(seeds)[:, None])[0], expected, atol=1e-9)
+
+
 def test_seeds_averaged(
     tmp_path: Path, make_sweep: MakeSweep, modules: Modules, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -374,7 +396,8 @@ def test_seeds_averaged(
         return points
 
     root = hc18_csv(tmp_path / "hc18", extra_mm=10.0)
-    modules["ensemble"].main(make_sweep("two", predict, seeds=(0, 1)), root=root)
+    two = make_sweep("two", predict, seeds=(0, 1))
+    modules["ensemble"].main(two, root=root)
     printed = capsys.readouterr().out
     # 2 and 1 mm off, the mean 0.5.
     ofd, bpd = (re.findall(rf"\| {name}, mean absolute error, mm \|.*", printed)[0] for name in ("OFD", "BPD"))
@@ -388,6 +411,17 @@ def test_seeds_averaged(
     assert re.search(r"\| HC, mean absolute error, mm \| 1.70 \| .* \| 8\.4\d \[8\.\d\d, 8\.\d\d\] \| ", printed)
     assert re.search(r"\| landmarks, median error, mm \| 1.30 \| .* \|  \|", printed)
 
+    # Millimetres are those of the images whose spacing is known.
+    for path in two.glob("*/predictions.csv"):
+        table = pd.read_csv(path)
+        blank = table["image"] == IMAGES[3]
+        table.loc[blank, [name for name in table if name.endswith("_mm") or "_mm_" in name]] = np.nan
+        table.loc[blank, "mm_per_px"] = np.nan
+        table.to_csv(path, index=False)
+    modules["ensemble"].main(two, root=None)
+    assert "| BPD, mean absolute error, mm | 0.55 | 0.50 [0.50, 0.50] | 0.50 [0.50, 0.50] | +0.00 [" in (
+        capsys.readouterr().out
+    )
     with pytest.raises(typer.Exit):
         modules["ensemble"].main(make_sweep("one", predict), root=None)
     assert "expected several seeds of H1 single_hourglass (heatmap), got one" in capsys.readouterr().err
