@@ -21,7 +21,7 @@ from fetal_lm.provenance import code_version
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, write_row
 from fetal_lm.report.sweep import Sweep
-from fetal_lm.trained import load_run
+from fetal_lm.trained import load_run, with_views
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,7 @@ def _evaluate_run(
         data=source.name,
         ms_per_image=measured.ms_per_image,
         code_version=code_version(),
+        overrides=with_views(run.row.overrides, flips=flips, rotations=rotations),
         metrics=measured.metrics,
         test_images_seen=known,
     )

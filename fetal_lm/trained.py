@@ -141,3 +141,19 @@ def _places(path: Path) -> tuple[Path, Path]:
             f"{path}: expected a finished run's folder, but {what}; `python run.py` prints where its runs are"
         )
     return path, packed if packed.is_file() else path / checkpoints.BEST
+
+
+def with_views(overrides: Sequence[str], *, flips: Flips | None, rotations: Sequence[float] | None = None) -> list[str]:
+    """A run's overrides as they would be of a run that is tested on these views of an image; None leaves its own.
+
+    Example:
+        >>> with_views(["epochs=2", "test_flips=false"], flips="half_turn", rotations=[-5.0, 5.0])
+        ['epochs=2', 'test_flips=half_turn', 'test_rotations=[-5,5]']
+    """
+    views: dict[str, str] = {}
+    if flips is not None:
+        views["test_flips"] = str(flips).lower()
+    if rotations is not None:
+        views["test_rotations"] = f"[{','.join(f'{degrees:g}' for degrees in rotations)}]" if rotations else "null"
+    others = [override for override in overrides if override.partition("=")[0] not in views]
+    return [*others, *(f"{key}={value}" for key, value in views.items())]

@@ -19,7 +19,7 @@ from fetal_lm.data.manifest import Manifest
 from fetal_lm.errors import InputError
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import write_row
-from fetal_lm.trained import TrainedRun, load_run
+from fetal_lm.trained import TrainedRun, load_run, with_views
 
 CONFIG_FILE: Final = "config.yaml"
 
@@ -102,7 +102,4 @@ def _write(run: TrainedRun, folder: Path, output: Path, *, half: bool, flips: Fl
     for name in COPIED:
         shutil.copyfile(folder / name, output / name)
     overrides = [override for override in run.row.overrides if not names_a_place(override)]
-    if flips is not None:
-        others = [override for override in overrides if not override.startswith("test_flips=")]
-        overrides = [*others, f"test_flips={str(flips).lower()}"]
-    write_row(replace(run.row, overrides=overrides), output / ROW_FILE)
+    write_row(replace(run.row, overrides=with_views(overrides, flips=flips)), output / ROW_FILE)

@@ -15,6 +15,7 @@ from fetal_lm.data.sources import source_of_run
 from fetal_lm.errors import InputError
 from fetal_lm.evaluate import evaluate
 from fetal_lm.report.predictions import read_predictions
+from fetal_lm.report.row import read_row
 from fetal_lm.report.sweep import read_sweep
 
 from .conftest import TINY
@@ -127,6 +128,10 @@ def test_the_command_tests_and_compares(run, tmp_path):
     assert once.exit_code == 0, once.output
     tested = read_configuration(tmp_path / "once" / "config.yaml")
     assert (tested.test_flips, list(tested.test_rotations)) == (False, [-5.0, 5.0])
+    # A report tells results apart by what they were told to do differently.
+    told = read_row(tmp_path / "once" / "row.json").overrides
+    assert [option for option in told if option.startswith("test_")] == ["test_flips=false", "test_rotations=[-5,5]"]
+    assert read_row(tmp_path / "out" / "row.json").overrides == read_row(run / "row.json").overrides
     assert (tmp_path / "once" / "predictions.csv").read_bytes() != (tmp_path / "out" / "predictions.csv").read_bytes()
     turned = CliRunner().invoke(app, [*command, "--half-turn", "--output", str(tmp_path / "turned")])
     assert turned.exit_code == 0, turned.output
