@@ -152,7 +152,7 @@ def card(trained: TrainedRun, pooled: Sequence[OutOfFold], hc_truth: str, moved_
         smallest_mm=f"{np.nanmin(true_hc_mm):.0f}",
         largest_mm=f"{np.nanmax(true_hc_mm):.0f}",
         figures="\n".join(_figure_lines(table)),
-        seeds=", ".join(map(str, first.tables)),
+        seeds=f"seed{'s' * (len(first.tables) > 1)} {', '.join(map(str, first.tables))}",
         hc=HC_NOTES[hc_truth],
         release=shlex.join(["python", "run.py", *_portable(trained)]),
         commit=trained.row.code_version or "unknown",
