@@ -27,7 +27,7 @@ from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.markdown import escape, table_lines
 from fetal_lm.report.pooling import OutOfFold, out_of_fold
-from fetal_lm.report.predictions import prediction_table
+from fetal_lm.report.predictions import POINT_COLUMNS, prediction_table
 from fetal_lm.report.statistics import averaged_over_seeds, interval_of_mean
 
 
@@ -89,7 +89,7 @@ def mean_heads(heads: Float[np.ndarray, "S N 4 2"]) -> Float[np.ndarray, "N 4 2"
 
 
 def _points(table: pd.DataFrame, prefix: str) -> Float[np.ndarray, "N 4 2"]:
-    columns = [f"{prefix}{name}_{axis}" for name in NAMES for axis in "xy"]
+    columns = [f"{prefix}{column}" for column in POINT_COLUMNS]
     return table[columns].to_numpy(dtype=np.float64).reshape(-1, len(NAMES), 2)
 
 
@@ -97,10 +97,7 @@ def _markdown(pooled: OutOfFold) -> list[str]:
     """A row for each figure with a target; of the median, which is no mean over images, without the difference."""
     tables = list(pooled.tables.values())
     mean = together(tables)
-    of_seeds, of_mean = (
-        averaged_over_seeds([measures(table) for table in tables]),
-        averaged_over_seeds([measures(mean)]),
-    )
+    of_seeds, of_mean = (averaged_over_seeds([measures(table) for table in of]) for of in (tables, [mean]))
     examinations = of_seeds["examination"].tolist()
     rows = []
     for alone, joined in zip(measured(tables), measured([mean]), strict=True):

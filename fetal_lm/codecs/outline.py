@@ -367,7 +367,7 @@ def _reach(
     return reach
 
 
-def _trapezoids(places: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
+def _trapezoids(radii: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
     """What each sample counts in the trapezoid rule: the same for all rays, so that a graph holds it as a constant."""
-    steps = places.diff() / 2
+    steps = radii.diff() / 2
     return torch.nn.functional.pad(steps, (0, 1)) + torch.nn.functional.pad(steps, (1, 0))
