@@ -5,7 +5,8 @@
 SWEEP has every fold of several seeds. An image's diameters have the mean middle, direction and length of those that the
 seeds' networks find, each by the fold that did not see the image's examination. Prints the targets' figures of the
 seeds, on average, and of their mean, and the mean's less the seeds' on the same images. What is gained is a part of
-what errors owe to chance in training: of S seeds, all but 1/S of its variance.
+what errors owe to chance in training: of S seeds, all but 1/S of its variance. And prints how many images have a gross
+error with each seed, with all, and with all to the same side.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import pandas as pd
 import typer
 from jaxtyping import Float
 from reading import Root, plain_errors, read
-from targets import measured, measures, shown
+from targets import FOUND, measured, measures, shown
 
 from fetal_lm.data.records import Record
 from fetal_lm.errors import InputError
 from fetal_lm.landmarks import NAMES
+from fetal_lm.report.charges import GROSS_ERROR_OF_OFD
 from fetal_lm.report.markdown import escape, table_lines
 from fetal_lm.report.pooling import OutOfFold, out_of_fold
 from fetal_lm.report.predictions import POINT_COLUMNS, prediction_table
@@ -88,6 +90,31 @@ def mean_heads(heads: Float[np.ndarray, "S N 4 2"]) -> Float[np.ndarray, "N 4 2"
     return np.stack([middle - half, middle + half], axis=-2).reshape(heads.shape[1:])
 
 
+def in_common(tables: Sequence[pd.DataFrame]) -> str:
+    """How many images have a gross error with each seed, and how many of them with all, in a sentence.
+
+    Args:
+        tables: as `together` takes them.
+    """
+    missed = np.stack([measures(table)[FOUND].to_numpy() == 0 for table in tables])
+    by_chance = missed.shape[1] * missed.mean(1).prod()
+    turned = np.sign(np.stack([_turn(table) for table in tables]))[:, missed.all(0)]
+    numbers = " and ".join(str(count) for count in missed.sum(1))
+    return (
+        f"A landmark is off by more than {GROSS_ERROR_OF_OFD:g} OFD in {numbers} of {missed.shape[1]} images, seed by "
+        f"seed: in {turned.shape[1]} with every seed, where chance would have {by_chance:.1f}; in "
+        f"{(turned == turned[0]).all(0).sum()} of those all turn the OFD to the same side."
+    )
+
+
+def _turn(table: pd.DataFrame) -> Float[np.ndarray, "N"]:
+    """Radians by which each OFD is turned away from the true one, up to a quarter of a turn, as its ends are alike."""
+    found, true = (points[:, 1] - points[:, 0] for points in (_points(table, ""), _points(table, "true_")))
+    cosine, sine = (found * true).sum(-1), true[:, 0] * found[:, 1] - true[:, 1] * found[:, 0]
+    turn: np.ndarray = np.arctan2(2 * sine * cosine, cosine**2 - sine**2) / 2
+    return turn
+
+
 def _points(table: pd.DataFrame, prefix: str) -> Float[np.ndarray, "N 4 2"]:
     columns = [f"{prefix}{column}" for column in POINT_COLUMNS]
     return table[columns].to_numpy(dtype=np.float64).reshape(-1, len(NAMES), 2)
@@ -114,7 +141,7 @@ def _markdown(pooled: OutOfFold) -> list[str]:
             row.append("")
         rows.append(row)
     headers = ["Figure", "Target", f"one of {len(tables)} seeds, on average", "seeds averaged", "Averaged less one"]
-    return [f"## {escape(pooled.label)}", "", *table_lines(headers, rows)]
+    return [f"## {escape(pooled.label)}", "", *table_lines(headers, rows), "", in_common(tables)]
 
 
 if __name__ == "__main__":
