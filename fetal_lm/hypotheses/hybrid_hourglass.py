@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from fetal_lm.data.batch import Batch
 from fetal_lm.hypotheses.base import Hypothesis, Reading
-from fetal_lm.losses import CoordinateLoss
+from fetal_lm.losses import CoordinateLoss, Target
 from fetal_lm.networks.coordinate_head import CoordinateHead
 
 
@@ -24,7 +24,7 @@ class HybridHourglass(Hypothesis):
     """
 
     label = "H2"
-    branches = ("heatmap", "coordinate")
+    branches: ClassVar[tuple[str, ...]] = ("heatmap", "coordinate")
 
     def __init__(
         self,
@@ -44,19 +44,27 @@ class HybridHourglass(Hypothesis):
         maps, features = self.network(batch.image)
         target = self.target(batch)
         heatmap = self.heatmap_loss(maps, target)
-        truth = (batch.points_net + 0.5) / self._frame(batch.points_net)
-        coordinate = self.coordinate_loss(self.coordinate_head(features), truth, target.visible)
+        coordinate = self.feature_loss(features, target)
         return {
             "loss": heatmap + self.coordinate_weight * coordinate,
             "heatmap": heatmap,
             "coordinate": coordinate,
         }
 
+    def feature_loss(self, features: Float[Tensor, "B C h w"], target: Target) -> Float[Tensor, ""]:
+        """The coordinate loss of the network's features."""
+        truth = (target.points_net + 0.5) / self._frame(target.points_net)
+        return self.coordinate_loss(self.coordinate_head(features), truth, target.visible)
+
     def read(self, image: Float[Tensor, "B 1 H W"]) -> Reading:
         """Heatmaps, and the regressed coordinates."""
         maps, features = self.network(image)
+        return Reading(self.heatmaps(maps), self.regressed(features))
+
+    def regressed(self, features: Float[Tensor, "B C h w"]) -> dict[str, Float[Tensor, "B 4 2"]]:
+        """What the coordinate branch reads off the network's features."""
         fractions = self.coordinate_head(features).float()
-        return Reading(self.heatmaps(maps), {"coordinate": fractions * self._frame(fractions) - 0.5})
+        return {"coordinate": fractions * self._frame(fractions) - 0.5}
 
     def _frame(self, like: Tensor) -> Float[Tensor, "2"]:
         return like.new_tensor([self.size_net[1], self.size_net[0]])

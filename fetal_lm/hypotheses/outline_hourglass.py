@@ -13,6 +13,7 @@ from fetal_lm.codecs import outline
 from fetal_lm.data.batch import Batch
 from fetal_lm.geometry import from_map, to_map
 from fetal_lm.hypotheses.base import Hypothesis, Reading, Views
+from fetal_lm.losses import Target
 
 EDGE_WINDOW: Final = 0.3
 """How far from the true ellipse the inside's edge is compared with it, as a share of the radius."""
@@ -23,7 +24,8 @@ class OutlineHourglass(Hypothesis):
 
     Both branches are evaluated, the outline selects.
 
-    Nothing is labelled that H1 does not have: the ellipse is the one through the four landmarks.
+    Nothing is labelled that H1 does not have: the ellipse is the one through the four landmarks. Of several stages, in
+    a subclass, all losses are added up and the last one is read.
 
     Args:
         outline_weight: weight of the inside's cross-entropy (mean over pixels, nats) in the joint loss.
@@ -38,30 +40,38 @@ class OutlineHourglass(Hypothesis):
     label = "H1 outline"
     branches: ClassVar[tuple[str, ...]] = ("outline", "heatmap")
 
+    stacked: ClassVar[bool] = False
+    """Whether the network has several stages."""
+
     def __init__(self, *, outline_weight: float, ellipse_weight: float, **shared: Any) -> None:
         super().__init__(**shared)
-        maps = self.network.maps
-        if maps != landmarks.COUNT + 1 or self.network.stacks != 1:
+        maps, stacks = self.network.maps, self.network.stacks
+        if maps != landmarks.COUNT + 1 or (stacks > 1) != self.stacked:
             raise ValueError(
-                f"an outline hourglass has 1 stack of {landmarks.COUNT + 1} maps, not {self.network.stacks} of {maps}"
+                f"{self.label} has {'2 stacks or more' if self.stacked else '1 stack'} of {landmarks.COUNT + 1} maps, "
+                f"not {stacks} of {maps}"
             )
         self.outline_weight = outline_weight
         self.ellipse_weight = ellipse_weight
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The joint loss, and `heatmap` and `outline` on their own."""
+        """The joint loss, and `heatmap`, `outline` and `ellipse` on their own."""
         maps, _ = self.network(batch.image)
-        target = self.target(batch)
+        return self.map_losses(maps, batch, self.target(batch))
+
+    def map_losses(self, maps: Float[Tensor, "B S 5 h w"], batch: Batch, target: Target) -> dict[str, Tensor]:
+        """`losses`, of the network's maps."""
         heatmap = self.heatmap_loss(maps[:, :, : landmarks.COUNT], target)
-        logits = maps[:, -1, landmarks.COUNT].float()
-        truth = outline.encode(batch.points_net, size_net=self.size_net, stride=self.network.stride)
+        logits = maps[:, :, landmarks.COUNT].float()
+        points_net = batch.points_net.unsqueeze(1).expand(-1, logits.shape[1], -1, -1)
+        truth = outline.encode(points_net, size_net=self.size_net, stride=self.network.stride)
         outlines = binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((-2, -1))
-        on_map = to_map(batch.points_net, self.network.stride)
+        on_map = to_map(points_net, self.network.stride)
         ellipses = outline.residual(logits.sigmoid(), outline.through(on_map), EDGE_WINDOW).abs().sum(-1)
         # Of a head that the frame cuts the ellipse is not known well enough to teach it.
         whole = target.visible.all(-1)
         edge, ellipse = (
-            per_image.where(whole, 0.0).sum() / whole.sum().clamp_min(1) for per_image in (outlines, ellipses)
+            of_stages.sum(1).where(whole, 0.0).sum() / whole.sum().clamp_min(1) for of_stages in (outlines, ellipses)
         )
         return {
             "loss": heatmap + self.outline_weight * edge + self.ellipse_weight * ellipse,
@@ -73,6 +83,10 @@ class OutlineHourglass(Hypothesis):
     def read(self, image: Float[Tensor, "B 1 H W"]) -> Reading:
         """Heatmaps, and the probability of each pixel to lie in the head."""
         maps, _ = self.network(image)
+        return self.map_reading(maps)
+
+    def map_reading(self, maps: Float[Tensor, "B S 5 h w"]) -> Reading:
+        """`read`, of the network's maps."""
         inside = maps[:, -1, landmarks.COUNT].float().sigmoid()
         return Reading(self.heatmaps(maps[:, :, : landmarks.COUNT]), areas={"inside": inside})
 

@@ -144,6 +144,34 @@ def test_an_ellipse_with_right_angles_and_a_loss_of_its_own():
     assert right.abs().max() <= 1e-3
 
 
+def test_an_outline_of_several_stages_is_taught_in_each(monkeypatch):
+    model, batch = make("outline_stacked", "model.ellipse_weight=1.0"), bright_points(3)
+    # The last head lies half outside, where its ellipse does not teach.
+    batch.points_net[2, :, 0] -= 40
+    maps, features = model.network(batch.image)
+    found = model.losses(batch)
+    stages = []
+    for stage in range(2):
+        monkeypatch.setattr(model.network, "forward", lambda _, stage=stage: (maps[:, stage : stage + 1], features))
+        stages.append(model.losses(batch))
+        read = model.read(batch.image)
+    for name, value in found.items():
+        torch.testing.assert_close(value, stages[0][name] + stages[1][name])
+    torch.testing.assert_close(read.areas["inside"], maps[:, 1, 4].sigmoid())
+
+
+def test_the_hybrid_with_an_outline_has_the_losses_of_both():
+    model, batch = make("outline_hybrid", "model.coordinate_weight=3.0"), bright_points(3)
+    found = model.losses(batch)
+    maps, features = model.network(batch.image)
+    both = model.map_losses(maps, batch, model.target(batch))["loss"] + 3 * found["coordinate"]
+    torch.testing.assert_close(found["loss"], both)
+    torch.testing.assert_close(found["coordinate"], model.feature_loss(features, model.target(batch)))
+    read = model.read(batch.image)
+    assert read.regressed["coordinate"].shape == (3, 4, 2)
+    torch.testing.assert_close(read.areas["inside"], maps[:, 0, 4].sigmoid())
+
+
 @pytest.mark.parametrize(("flips", "views"), [(False, 1), ("half_turn", 2), ("when_unsure", 2), (True, 4)])
 def test_an_image_is_looked_at_as_often_as_is_said(model_name, flips, views):
     with torch.no_grad():
@@ -191,6 +219,7 @@ def test_with_flips_a_mirrored_image_gives_mirrored_landmarks(model_name, mirror
         ("stacked_hourglass", "model.network.stacks=1", "2 stacks or more"),
         ("outline_hourglass", "model.network.maps=4", "5 maps"),
         ("outline_hourglass", "model.network.stacks=2", "1 stack"),
+        ("outline_stacked", "model.network.stacks=1", "2 stacks or more"),
     ],
 )
 def test_a_hypothesis_refuses_the_others_network(model, override, message):
