@@ -229,13 +229,18 @@ def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Spl
     )
 
 
-def build_model(cfg: DictConfig) -> Hypothesis:
+def build_model(cfg: DictConfig, *, to_train: bool = True) -> Hypothesis:
     """The hypothesis that a configuration describes, in channels-last format.
+
+    Args:
+        cfg: resolved or not.
+        to_train: whether it gets the configuration's optimiser.
 
     Raises:
         InputError: options contradict each other.
     """
-    optim = instantiate(cfg.optim, _convert_="all")
+    untrained = {"optimizer": _no_optimizer, "schedule": _no_optimizer}
+    optim = instantiate(cfg.optim, _convert_="all") if to_train else untrained
     model: Hypothesis = instantiate(
         cfg.model,
         codec=instantiate(cfg.codec, _convert_="all"),
@@ -252,6 +257,10 @@ def build_model(cfg: DictConfig) -> Hypothesis:
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)
+
+
+def _no_optimizer(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("this model was made to predict: it has no optimiser")
 
 
 def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer:

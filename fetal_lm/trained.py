@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fetal_lm import checkpoints
@@ -26,6 +26,7 @@ from fetal_lm.precision import accelerator_here, cpu_precision
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
 from fetal_lm.train import build_model
+from fetal_lm.trusted import PARTS, check_targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def load_run(path: Path, *, flips: Flips | None = None, rotations: Sequence[floa
 
     Raises:
         InputError: a file is missing or damaged, the manifest is not the one that the checkpoint was trained with, or
-            the configuration is of a version of fetal_lm with other options.
+            the configuration is of a version of fetal_lm with other options or names code that is not this package's.
     """
     try:
         folder, checkpoint = _places(path)
@@ -115,13 +116,22 @@ def load_run(path: Path, *, flips: Flips | None = None, rotations: Sequence[floa
     if rotations is not None:
         cfg.test_rotations = list(rotations) or None
     try:
-        model = build_model(cfg)
+        parts = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in PARTS}
+    except OmegaConfBaseException as error:
+        raise _no_model(config, error) from error
+    check_targets(parts, config)
+    try:
+        model = build_model(cfg, to_train=False)
     except (InstantiationException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(
-            f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
-        ) from error
+        raise _no_model(config, error) from error
     checkpoints.load_weights(model, checkpoint)
     return TrainedRun(row, manifest, cfg, model.eval(), digest(checkpoint), digest(config))
+
+
+def _no_model(config: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
+    )
 
 
 def _places(path: Path) -> tuple[Path, Path]:

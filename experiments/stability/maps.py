@@ -15,7 +15,6 @@ from typing import Annotated
 import pandas as pd
 import torch
 import typer
-from hydra.utils import instantiate
 from scipy.stats import chi2
 from torch import Tensor
 from torch.nn.functional import max_pool2d
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from fetal_lm.atomic import write_text
 from fetal_lm.data.records import Source
+from fetal_lm.data.sources import source_of_run
 from fetal_lm.landmarks import NAMES
 from fetal_lm.report.canvas import grid, legend_below, save
 from fetal_lm.report.charges import image_measures
@@ -85,7 +85,7 @@ def picture(table: pd.DataFrame, path: Path) -> None:
 
 def _figures(run: Run) -> dict[str, float]:
     trained = load_run(run.folder)
-    source: Source = instantiate(trained.cfg.data.judge or trained.cfg.data.source, _convert_="all")
+    source = source_of_run(run.folder / "config.yaml")
     maps = _heatmaps(trained, source)
     sigma = trained.model.codec.sigma_px / trained.model.network.stride
     primary = run.predictions[run.predictions["branch"] == run.row.primary_branch]

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from fetal_lm.configuration import read_configuration
 from fetal_lm.data.records import Source
 from fetal_lm.errors import InputError
+from fetal_lm.trusted import is_class_of
 
 ADAPTERS: Final = "fetal_lm.data.adapters"
 CONF: Final = Path(__file__).resolve().parents[2] / "conf" / "data"
@@ -79,7 +80,7 @@ def source_of_run(path: Path) -> Source:
     except (OmegaConfBaseException, AttributeError, ValueError) as error:
         raise InputError(f"{path}: expected a data source under data.source, got {error}") from error
     target = arguments.get("_target_") if isinstance(arguments, dict) else None
-    if not isinstance(arguments, dict) or not str(target).startswith(f"{ADAPTERS}."):
+    if not isinstance(arguments, dict) or not is_class_of(target, (ADAPTERS,)):
         raise InputError(f"{path}: expected a data source of {ADAPTERS}, got {target!r}; its images are not read")
     try:
         return made(cast(dict[str, Any], arguments))

@@ -23,6 +23,7 @@ FLOORS = (
         "precision",
         "provenance",
         "checkpoints",
+        "trusted",
     },
     {"codecs", "networks", "losses", "metrics", "muon"},
     {

@@ -1,7 +1,12 @@
 """What is no run is said in words that help."""
 
+import pickle
+import shutil
+from pathlib import Path
+
 import pytest
 
+import fetal_lm
 from fetal_lm.errors import InputError
 from fetal_lm.trained import load_run
 
@@ -20,3 +25,69 @@ def test_what_is_no_finished_run_is_named(tmp_path, name, message):
     with pytest.raises(InputError, match=message) as raised:
         load_run(tmp_path / name)
     assert str(tmp_path / name) in str(raised.value)
+
+
+RELEASED = Path(fetal_lm.__file__).parent / "released"
+
+
+class Touches:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+LOSS = "  _target_: fetal_lm.losses.CrossEntropy\n  swap_invariant: true\n"
+DEPTH = "    depth: 3\n"
+
+
+@pytest.mark.parametrize("place", [LOSS, DEPTH], ids=["loss", "depth"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "pandas.read_pickle",
+        "fetal_lm.losses.torch.load",
+        "fetal_lm.atomic.write_text",
+        "fetal_lm.losses.Tensor",
+        "fetal_lm.losses_of_others.Loss",
+        "[1, 2]",
+    ],
+)
+def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, place, target):
+    run, pickled = tmp_path / "run", tmp_path / "pickled"
+    shutil.copytree(RELEASED, run)
+    pickled.write_bytes(pickle.dumps(Touches(tmp_path / "touched")))
+    named = f"{{_target_: {target}, filepath_or_buffer: {pickled}}}"
+    config = run / "config.yaml"
+    text = config.read_text()
+    assert place in text
+    # The whole loss, or deep in the model an element of a list.
+    config.write_text(text.replace(place, f"  {named}\n" if place == LOSS else f"    depth: [{named}]\n"))
+    with pytest.raises(InputError, match="may name nothing else") as raised:
+        load_run(run)
+    assert str(raised.value).startswith(f"{config}: ")
+    assert target in str(raised.value)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_configuration_that_makes_no_model_is_named(tmp_path):
+    for was, becomes in (("loss:\n" + LOSS, ""), (DEPTH, "    deepness: 3\n")):
+        run = tmp_path / f"run {len(becomes)}"
+        shutil.copytree(RELEASED, run)
+        config = run / "config.yaml"
+        config.write_text(config.read_text().replace(was, becomes))
+        with pytest.raises(InputError, match="this version of fetal_lm makes no model of it"):
+            load_run(run)
+
+
+def test_to_predict_needs_no_optimiser(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(RELEASED, run)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("fetal_lm.muon.Muon", "somebody.elses.Optimizer"))
+    model = load_run(run).model
+    with pytest.raises(RuntimeError, match="made to predict"):
+        model._optimizer(model.parameters())
