@@ -23,44 +23,57 @@ Size = tuple[int, int]
 Fit = Literal["squash", "letterbox"]
 
 
-def squash(size_orig: Size, size_net: Size) -> Float[np.ndarray, "2 3"]:
-    """The map that stretches an image to the network's size, ignoring its aspect ratio.
+def squash(size_orig: Size, size_net: Size, aspect: float = 1.0) -> Float[np.ndarray, "2 3"]:
+    """The map that stretches an image to the network's size, ignoring its aspect ratio and that of its pixels.
 
     Example:
         >>> squash((540, 800), (256, 256))[0].round(4).tolist()
         [0.32, 0.0, -0.34]
     """
+    del aspect
     scale_y, scale_x = (net / orig for net, orig in zip(size_net, size_orig, strict=True))
     return _scale_and_pad(scale_x, scale_y, 0, 0)
 
 
-def letterbox(size_orig: Size, size_net: Size) -> Float[np.ndarray, "2 3"]:
+def letterbox(size_orig: Size, size_net: Size, aspect: float = 1.0) -> Float[np.ndarray, "2 3"]:
     """The map that fits an image into the network's size, keeping its aspect ratio to the nearest pixel, centred.
 
     The scaled image is rounded to whole pixels, so that the two axes' scales differ by at most half a pixel over the
     whole frame; the map holds the scales that are really applied.
+
+    Args:
+        size_orig: of the image.
+        size_net: of the result.
+        aspect: height of the image's pixels in their widths; the result's are square.
+
+    Example:
+        >>> letterbox((100, 100), (64, 64), aspect=2.0)[:, :2].tolist()
+        [[0.32, 0.0], [0.0, 0.64]]
     """
-    content = _letterbox_content(size_orig, size_net)
+    content = _letterbox_content(size_orig, size_net, aspect)
     pad_y, pad_x = ((net - inner) // 2 for net, inner in zip(size_net, content, strict=True))
     scale_y, scale_x = (inner / orig for inner, orig in zip(content, size_orig, strict=True))
     return _scale_and_pad(scale_x, scale_y, pad_x, pad_y)
 
 
-FITS: Final[dict[str, Callable[[Size, Size], np.ndarray]]] = {"squash": squash, "letterbox": letterbox}
+FITS: Final[dict[str, Callable[..., np.ndarray]]] = {"squash": squash, "letterbox": letterbox}
 
 
-def fit_image(image: UInt8[np.ndarray, "H W"], size_net: Size, fit: Fit) -> UInt8[np.ndarray, "h w"]:
+def fit_image(
+    image: UInt8[np.ndarray, "H W"], size_net: Size, fit: Fit, aspect: float = 1.0
+) -> UInt8[np.ndarray, "h w"]:
     """Resizes a grey image as `FITS[fit]` maps its points; what a letterbox leaves empty is 0.
 
     Args:
         image: grey, 0 to 255.
         size_net: (height, width) of the result.
         fit: `squash` or `letterbox`.
+        aspect: height of the image's pixels in their widths, as in `letterbox`.
     """
     if fit == "squash":
         return _resize(image, size_net)
     height, width = image.shape
-    content = _letterbox_content((height, width), size_net)
+    content = _letterbox_content((height, width), size_net, aspect)
     top, left = ((net - inner) // 2 for net, inner in zip(size_net, content, strict=True))
     canvas = np.zeros(size_net, dtype=np.uint8)
     canvas[top : top + content[0], left : left + content[1]] = _resize(image, content)
@@ -132,9 +145,10 @@ def _scale_and_pad(scale_x: float, scale_y: float, pad_x: int, pad_y: int) -> np
     return np.array([[scale_x, 0.0, shift_x], [0.0, scale_y, shift_y]], dtype=np.float64)
 
 
-def _letterbox_content(size_orig: Size, size_net: Size) -> Size:
-    scale = min(net / orig for net, orig in zip(size_net, size_orig, strict=True))
-    height, width = (max(1, round(orig * scale)) for orig in size_orig)
+def _letterbox_content(size_orig: Size, size_net: Size, aspect: float) -> Size:
+    square = (size_orig[0] * aspect, size_orig[1])
+    scale = min(net / orig for net, orig in zip(size_net, square, strict=True))
+    height, width = (max(1, round(orig * scale)) for orig in square)
     return height, width
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+SQUARE_TOLERANCE: Final = 0.01
+"""Pixels whose height and width differ by a smaller share count as square: angles are off by a third of a degree."""
 
 
 class Spacing(NamedTuple):
@@ -20,6 +23,11 @@ class Spacing(NamedTuple):
     def known(self) -> bool:
         """Whether lengths can be given in millimetres."""
         return not (math.isnan(self.x_mm) or math.isnan(self.y_mm))
+
+    @property
+    def aspect(self) -> float:
+        """Height of a pixel in its widths; 1 where it is unknown."""
+        return self.y_mm / self.x_mm if self.known else 1.0
 
 
 UNKNOWN = Spacing(math.nan, math.nan)
@@ -67,17 +75,41 @@ class Calibration:
         holding = [region for region in self.regions if region.holds(points_orig)]
         if not holding:
             return self.whole
-        return min(holding, key=lambda region: (region.right - region.left) * (region.bottom - region.top)).spacing
+        return min(holding, key=_area).spacing
 
-    def torn_by(self, points_orig: Float[np.ndarray, "4 2"]) -> bool:
-        """Whether landmarks lie in regions of different spacings, as in two pictures side by side.
+    @property
+    def aspect(self) -> float:
+        """Height of a pixel in its widths, of the whole image or else of the largest region.
 
-        No spacing is right for all of them then, `whole` neither.
+        It is needed before anyone knows where the head lies. Where nothing is known, pixels are square.
         """
-        if any(region.holds(points_orig) for region in self.regions):
-            return False
-        found = points_orig[~np.isnan(points_orig).any(1)]
-        return len({region.spacing for region in self.regions for point in found if region.holds(point[None])}) > 1
+        if self.whole.known or not self.regions:
+            return self.whole.aspect
+        return max(self.regions, key=_area).spacing.aspect
+
+    def doubts_at(self, points_orig: Float[np.ndarray, "4 2"], aspect: float) -> list[str]:
+        """Reasons not to trust lengths of these landmarks, in words.
+
+        Args:
+            points_orig: original pixels, NaN where nothing was found.
+            aspect: height of a pixel in its widths, as it was taken when the landmarks were looked for.
+        """
+        doubts = []
+        if not any(region.holds(points_orig) for region in self.regions):
+            found = points_orig[~np.isnan(points_orig).any(1)]
+            held_by = {region.spacing for region in self.regions for point in found if region.holds(point[None])}
+            # As in two pictures side by side. No spacing is right for all landmarks then, `whole` neither.
+            if len(held_by) > 1:
+                doubts.append("lies across parts of the image with different spacings")
+            elif self.whole in {region.spacing for region in self.regions}:
+                doubts.append("lies outside the part of the image whose spacing is known")
+        if abs(self.at(points_orig).aspect / aspect - 1) > SQUARE_TOLERANCE:
+            doubts.append("lies where pixels are of another shape than they were taken for")
+        return doubts
+
+
+def _area(region: Region) -> int:
+    return (region.right - region.left) * (region.bottom - region.top)
 
 
 def uniform(mm_per_px: float) -> Calibration:

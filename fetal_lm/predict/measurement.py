@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,7 +59,7 @@ def measurement_of(
     *,
     spacing: Spacing,
     size_orig: Size,
-    torn: bool = False,
+    doubts: Sequence[str] = (),
     low_confidence: float = LOW_CONFIDENCE,
 ) -> Measurement:
     """Measures four points.
@@ -68,7 +69,7 @@ def measurement_of(
         confidence: of each.
         spacing: of the image where they lie.
         size_orig: height and width of the image.
-        torn: whether they lie in parts of the image whose spacings differ, so that `spacing` is wrong for some.
+        doubts: further reasons not to trust this, as `Calibration.doubts_at` gives them.
         low_confidence: below it a landmark is not to be trusted.
     """
     # Pixels need not be square. Where their size is unknown they are taken for it: a shape needs no unit.
@@ -87,7 +88,7 @@ def measurement_of(
         ga_formula=biometry.GESTATIONAL_AGE_FORMULA,
         flags=(
             *_of_points(points_orig, confidence >= low_confidence, size_orig),
-            *(["lies across parts of the image with different spacings"] if torn else []),
+            *doubts,
             *_of_shape(scaled, index),
             *_of_size(in_mm["hc"]),
         ),

@@ -87,17 +87,13 @@ def _values(measured: Measurement) -> list[str]:
 
 
 def _ellipse(canvas: np.ndarray, points: np.ndarray, size: float) -> None:
-    """The ellipse that has the two diameters as its axes, about the mean of the four points, if all are known."""
+    """The ellipse with these conjugate diameters, which are its axes where pixels are square, if all are known."""
     if np.isnan(points).any():
         return
-    (along_x, along_y), centre = points[OFD[1]] - points[OFD[0]], points.mean(0)
-    ofd, bpd = float(biometry.ofd(points)), float(biometry.bpd(points))
+    halves = [(points[last] - points[first]) / 2 for first, last in (OFD, BPD)]
     turns = np.linspace(0, 2 * math.pi, 181)
-    axis = math.atan2(along_y, along_x)
-    long, short = ofd / 2 * np.cos(turns), bpd / 2 * np.sin(turns)
-    outline = np.stack(
-        [long * math.cos(axis) - short * math.sin(axis), long * math.sin(axis) + short * math.cos(axis)], axis=1
-    )
+    outline = np.cos(turns)[:, None] * halves[0] + np.sin(turns)[:, None] * halves[1]
+    centre = points.mean(0)
     for point in (outline + centre)[:-1]:
         cv2.circle(canvas, _fixed(point), round(size * 2**_SUBPIXEL_BITS), TEXT_COLOUR, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 

@@ -79,7 +79,12 @@ class Predictor:
         sizes: list[geometry.Size] = [(image.shape[0], image.shape[1]) for image in images]
         size_net, fit = self._engine.size_net, self._engine.fit
         with _one_opencv_thread():
-            fitted = np.stack([geometry.fit_image(image, size_net, fit) for image in images])
+            fitted = np.stack(
+                [
+                    geometry.fit_image(image, size_net, fit, calibration.aspect)
+                    for image, calibration in zip(images, calibrations, strict=True)
+                ]
+            )
         found = self._engine.find(fitted)
         return [
             self._measurement(points_net, sure, calibration, size_orig=size)
@@ -94,13 +99,15 @@ class Predictor:
         *,
         size_orig: geometry.Size,
     ) -> Measurement:
-        to_orig = geometry.inverse(geometry.FITS[self._engine.fit](size_orig, self._engine.size_net))
+        # Where axes are at right angles can be seen in square pixels alone.
+        aspect = calibration.aspect
+        to_orig = geometry.inverse(geometry.FITS[self._engine.fit](size_orig, self._engine.size_net, aspect))
         points_orig = geometry.apply(to_orig, points_net.astype(np.float64))
         return measurement_of(
             points_orig,
             sure.astype(np.float64),
             spacing=calibration.at(points_orig),
-            torn=calibration.torn_by(points_orig),
+            doubts=calibration.doubts_at(points_orig, aspect if self._engine.fit == "letterbox" else 1.0),
             size_orig=size_orig,
             low_confidence=self._engine.low_confidence,
         )

@@ -8,6 +8,7 @@ import pytest
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict import predictor
+from fetal_lm.predict.calibration import Calibration, Spacing
 from fetal_lm.predict.engine import Found
 
 HEAD = np.array([[10.0, 30.0], [70.0, 30.0], [40.0, 5.0], [40.0, 53.0]], np.float32)
@@ -52,3 +53,37 @@ def test_any_number_is_a_spacing(measure, spacing):
 def test_of_no_images_there_are_no_measurements(monkeypatch):
     monkeypatch.setattr(predictor, "open_engine", lambda *_: Seeing())
     assert predictor.Predictor("model").measure_batch([], []) == []
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.3])
+def test_a_network_sees_square_pixels(monkeypatch, aspect):
+    class Finding(Seeing):
+        """Finds the bounding box of a disc, whose axes are upright."""
+
+        size_net, fit = (128, 192), "letterbox"
+
+        def find(self, images):
+            rows, columns = np.nonzero(images[0] > 127)
+            left, right, top, bottom = columns.min(), columns.max(), rows.min(), rows.max()
+            middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
+            points = [[left, middle_y], [right, middle_y], [middle_x, top], [middle_x, bottom]]
+            self.seen = (right - left) / (bottom - top)
+            return Found(np.array([points], np.float32), np.ones((1, 4), np.float32))
+
+    engine = Finding()
+    monkeypatch.setattr(predictor, "open_engine", lambda *_: engine)
+    # A disc of 60 mm whose pixels are 0.25 mm wide.
+    y, x = np.ogrid[:600, :400]
+    disc = ((x - 200) * 0.25) ** 2 + ((y - 300) * 0.25 * aspect) ** 2 <= 30**2
+    calibration = Calibration(Spacing(0.25, 0.25 * aspect))
+    (head,) = predictor.Predictor("model").measure_batch([disc.astype(np.uint8) * 255], [calibration])
+    assert engine.seen == pytest.approx(1.0, abs=0.05)
+    assert (head.ofd_mm, head.bpd_mm) == (pytest.approx(60, abs=2.5), pytest.approx(60, abs=2.5))
+    assert not any("shape" in flag for flag in head.flags)
+
+
+def test_a_stretched_image_cannot_show_square_pixels(monkeypatch):
+    monkeypatch.setattr(predictor, "open_engine", lambda *_: Seeing())
+    for spacing, said in ((Spacing(0.5, 1.0), True), (Spacing(0.5, 0.502), False)):
+        (head,) = predictor.Predictor("model").measure_batch([IMAGE], [Calibration(spacing)])
+        assert ("lies where pixels are of another shape than they were taken for" in head.flags) is said

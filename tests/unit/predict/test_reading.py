@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from fetal_lm.errors import InputError
-from fetal_lm.predict.calibration import Calibration, Region, Spacing, uniform
+from fetal_lm.predict.calibration import UNKNOWN, Calibration, Region, Spacing, uniform
 from fetal_lm.predict.frames import frames_of
 from fetal_lm.predict.inputs import common_folder, image_files
 from fetal_lm.predict.spacing import read_spacings
@@ -277,8 +277,30 @@ def test_a_number_counts_where_no_region_holds_the_head():
     head = np.array([[5.0, 20.0], [35.0, 20.0], [20.0, 5.0], [20.0, 35.0]])
     assert (given.at(head).x_mm, given.at(head + 60).x_mm, given.at(head + np.array([20, 0])).x_mm) == (0.1, 0.2, 0.2)
     # Both pictures cannot have it: a row that says so.
-    assert [given.torn_by(head + np.array([dx, 0])) for dx in (0, 20, 70)] == [False, True, False]
-    assert not Calibration(regions=own.regions[:1]).torn_by(head + np.array([20, 0]))
+    across = ["lies across parts of the image with different spacings"]
+    assert [given.doubts_at(head + np.array([dx, 0]), 1.0) for dx in (0, 20, 70)] == [[], across, []]
+    assert Calibration(regions=own.regions[:1]).doubts_at(head + np.array([20, 0]), 1.0) == []
+
+
+def test_a_head_outside_the_only_region_is_said(tmp_path):
+    inset = region(40, 0, 79, 53, (0.01, 0.01))
+    path = write_dicom(tmp_path / "a.dcm", GREY[None], SequenceOfUltrasoundRegions=[inset])
+    calibration = next(frames_of(path)).calibration
+    head = np.array([[5.0, 20.0], [35.0, 20.0], [20.0, 5.0], [20.0, 35.0]])
+    assert calibration.at(head).x_mm == pytest.approx(0.1)
+    outside = ["lies outside the part of the image whose spacing is known"]
+    assert [calibration.doubts_at(head + np.array([dx, 0]), 1.0) for dx in (0, 20, 40)] == [outside, outside, []]
+
+
+def test_the_shape_of_pixels_is_that_of_the_whole_image_or_of_the_largest_region():
+    flat, high = Spacing(0.2, 0.1), Spacing(0.1, 0.2)
+    regions = (Region(0, 0, 9, 53, flat), Region(10, 0, 79, 53, high))
+    assert [Calibration(whole, regions).aspect for whole in (flat, UNKNOWN)] == [0.5, 2.0]
+    assert [one.aspect for one in (Calibration(), Calibration(high))] == [1.0, 2.0]
+    head = np.array([[15.0, 20.0], [45.0, 20.0], [30.0, 5.0], [30.0, 35.0]])
+    calibration = Calibration(flat, regions)
+    assert calibration.doubts_at(head, 2.0) == []
+    assert calibration.doubts_at(head, 0.5) == ["lies where pixels are of another shape than they were taken for"]
 
 
 def test_a_linked_image_is_named_by_where_it_was_found_first(tmp_path):
