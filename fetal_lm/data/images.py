@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from fetal_lm.data.tiff import black_is_zero
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
 
@@ -38,9 +39,9 @@ _GREY: Final = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
 def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray, "H W"]:
     """Reads an image as 8-bit grey, 0 to 255.
 
-    Colour becomes luma, transparency is left out, and 16 bits are scaled down so that 65535 becomes 255. A JPEG and a
-    TIFF are turned as their orientation says; a PNG's (eXIf), which most programs do not know, is left out. What is
-    damaged inside of a JPEG's data is not noticed: its decoder goes on behind it.
+    Colour becomes luma, transparency is left out, 16 bits are scaled down so that 65535 becomes 255, and a TIFF whose 0
+    is white is inverted. A JPEG and a TIFF are turned as their orientation says; a PNG's (eXIf), which most programs do
+    not know, is left out. What is damaged inside of a JPEG's data is not noticed: its decoder goes on behind it.
 
     Args:
         path: PNG, JPEG or whatever else OpenCV decodes.
@@ -69,8 +70,10 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
         flags = _GREY if turned else _GREY | cv2.IMREAD_IGNORE_ORIENTATION
         try:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-        except cv2.error as error:
-            raise _damaged(path, f"OpenCV cannot decode it ({error.err})") from error
+            if image is not None and image.dtype == np.uint16 and content.startswith(_TIFF_STARTS):
+                image = black_is_zero(content, 0, image)
+        except (cv2.error, struct.error) as error:
+            raise _damaged(path, f"OpenCV cannot decode it ({getattr(error, 'err', error)})") from error
     if image is None:
         raise _damaged(path, f"it is not an image that OpenCV can decode ({len(content)} bytes)")
     image = _checked_grey(path, image)
@@ -99,6 +102,7 @@ def read_pages(path: Path, count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
             if page is None:
                 _, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), _GREY, range=(number, number + 1))
                 (page,) = pages
+                page = black_is_zero(content, number, page) if page.dtype == np.uint16 else page
         except (*_TIFF_DAMAGES, cv2.error) as error:
             raise _damaged(path, f"page {number + 1} of {count} cannot be decoded ({error})") from error
         yield _checked_grey(path, page)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -51,6 +53,41 @@ def test_a_tiff_of_16_bits_with_transparency_keeps_them(tmp_path):
     deep[GREY == 0] = 0
     image = images.read_grey(written(tmp_path / "a.tiff", deep))
     np.testing.assert_array_equal(image, GREY)
+
+
+def tiff_of(*pages, order, big=False):
+    """Uncompressed pages `[H, W]`, each with the grey that 0 is: 0 white, 1 black; no writer here makes white 0."""
+    offset, count, size = ("Q", "Q", 8) if big else ("I", "H", 4)
+    content = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}H", 43 if big else 42)
+    content += struct.pack(f"{order}HH", 8, 0) if big else b""
+    for page, photometric in pages:
+        data = page.astype(page.dtype.newbyteorder(order)).tobytes()
+        start, (height, width) = len(content) + size, page.shape
+        # Width, height, bits, compression, what 0 is, where the strip starts, channels, the strip's rows and bytes.
+        tags = {256: width, 257: height, 258: 8 * page.itemsize, 259: 1, 262: photometric, 273: start, 277: 1}
+        tags |= {278: height, 279: len(data)}
+        content += struct.pack(order + offset, start + len(data)) + data + struct.pack(order + count, len(tags))
+        for tag, value in tags.items():
+            kind, code = (3, "H") if tag in (258, 259, 262, 277) else (4, "I")
+            content += struct.pack(f"{order}HH{offset}{code}", tag, kind, 1, value).ljust(4 + 2 * size, b"\0")
+    return content + struct.pack(order + offset, 0)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_a_tiff_whose_0_is_white_is_inverted_at_any_depth(tmp_path, order, big, dtype, white):
+    path, page = tmp_path / "a.tif", GREY.astype(dtype) * dtype(white // 255)
+    for photometric, pixels in ((0, white - page), (1, page)):
+        path.write_bytes(tiff_of((pixels, photometric), order=order, big=big))
+        np.testing.assert_array_equal(images.read_grey(path), GREY)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_each_page_of_a_tiff_has_its_own_white(tmp_path, big):
+    path, deep = tmp_path / "a.tif", GREY.astype(np.uint16) * 257
+    path.write_bytes(tiff_of((deep, 1), (~deep, 0), (deep, 1), order="<", big=big))
+    np.testing.assert_array_equal(list(images.read_pages(path, 3)), [GREY] * 3)
 
 
 def test_a_png_is_not_turned_and_a_jpeg_is(tmp_path):
