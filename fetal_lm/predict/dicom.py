@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pydicom
@@ -17,6 +18,8 @@ from pydicom.pixels.utils import iter_pixels
 from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import UNKNOWN, Calibration, Region, Spacing
+from fetal_lm.predict.elements import value_of
+from fetal_lm.predict.window import windowed
 
 SUFFIXES: Final = (".dcm", ".dicom")
 
@@ -61,8 +64,9 @@ def read_header(path: Path) -> Dataset:
 def read_dicom(path: Path, header: Dataset) -> Iterator[UInt8[np.ndarray, "H W"]]:
     """Its frames as 8-bit grey, one at a time, so that a long recording needs no more memory than a short one.
 
-    Palettes and luma-chroma are turned into grey, MONOCHROME1 is inverted, and more than 8 bits are scaled down so that
-    the largest number that can be stored becomes 255.
+    Palettes and luma-chroma are turned into grey and MONOCHROME1 is inverted. Grey is shown as the file's window says;
+    where it has none for its pixels, more than 8 bits are scaled down so that the largest number that can be stored
+    becomes 255.
 
     Args:
         path: of the file.
@@ -76,12 +80,12 @@ def read_dicom(path: Path, header: Dataset) -> Iterator[UInt8[np.ndarray, "H W"]
             f"{path}: expected unsigned pixels, got signed ones; export it as an ordinary ultrasound image"
         )
     frames = iter_pixels(path)
-    while True:
+    for number in itertools.count():
         try:
             frame = next(frames, None)
             if frame is None:
                 return
-            grey = _grey(frame, header)
+            grey = _grey(frame, header, number)
         except Exception as error:  # pydicom and its decoders raise whatever the damage leads to.
             raise InputError(
                 f"{path}: its pixels cannot be decoded ({_reason(error)}); export it uncompressed, or install the "
@@ -104,13 +108,13 @@ def calibration_of(header: Dataset) -> Calibration:
 
 def _regions(header: Dataset) -> Iterator[Region]:
     rows, columns = int(header.Rows), int(header.Columns)
-    for item in _value(header, "SequenceOfUltrasoundRegions") or ():
-        units = _value(item, "PhysicalUnitsXDirection"), _value(item, "PhysicalUnitsYDirection")
-        if _value(item, "RegionSpatialFormat") != _TWO_DIMENSIONAL or units != (_CENTIMETRES, _CENTIMETRES):
+    for item in value_of(header, "SequenceOfUltrasoundRegions") or ():
+        units = value_of(item, "PhysicalUnitsXDirection"), value_of(item, "PhysicalUnitsYDirection")
+        if value_of(item, "RegionSpatialFormat") != _TWO_DIMENSIONAL or units != (_CENTIMETRES, _CENTIMETRES):
             continue
         # The sign says which way an axis points.
-        spacing = _spacing(_value(item, "PhysicalDeltaX"), _value(item, "PhysicalDeltaY"), _MM_PER_CM)
-        corners = [_value(item, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
+        spacing = _spacing(value_of(item, "PhysicalDeltaX"), value_of(item, "PhysicalDeltaY"), _MM_PER_CM)
+        corners = [value_of(item, f"RegionLocation{corner}") for corner in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
         if spacing.known and all(isinstance(corner, int) for corner in corners):
             left, top, right, bottom = corners
             # Devices give the last pixel, or the one behind it.
@@ -120,17 +124,9 @@ def _regions(header: Dataset) -> Iterator[Region]:
 
 def _pixel_spacing(header: Dataset) -> Spacing:
     """DICOM gives the distance of rows first, which is along y."""
-    pair = _value(header, "PixelSpacing")
+    pair = value_of(header, "PixelSpacing")
     # One number alone is no list.
     return _spacing(pair[1], pair[0], 1.0) if isinstance(pair, Sequence) and len(pair) == 2 else UNKNOWN
-
-
-def _value(dataset: Dataset, keyword: str) -> Any:
-    """None where it is missing, and where it is damaged, which pydicom finds out when it is asked."""
-    try:
-        return dataset.get(keyword)
-    except Exception:  # Which one depends on the damage. A spacing that cannot be read is not known.
-        return None
 
 
 def _spacing(x: object, y: object, mm: float) -> Spacing:
@@ -141,17 +137,24 @@ def _spacing(x: object, y: object, mm: float) -> Spacing:
     return spacing if all(0 < value < math.inf for value in spacing) else UNKNOWN
 
 
-def _grey(frame: np.ndarray, header: Dataset) -> UInt8[np.ndarray, "H W"]:
+def _grey(frame: np.ndarray, header: Dataset, number: int) -> UInt8[np.ndarray, "H W"]:
     photometric = header.get("PhotometricInterpretation", "MONOCHROME2")
     if photometric == "PALETTE COLOR":
         return grey_of(apply_color_lut(frame, header))
-    largest = 2 ** int(header.get("BitsStored", 8)) - 1
-    # 8 bits may lie in 16.
-    if largest != 255 or frame.dtype != np.uint8:
-        frame = np.rint(frame * (255 / largest)).clip(0, 255).astype(np.uint8)
+    shown = windowed(frame, header, number) if frame.ndim == 2 else None
+    frame = _unshown(frame, header) if shown is None else shown
     if frame.ndim == 3:
         return grey_of(frame)
     return grey_of(255 - frame if photometric == "MONOCHROME1" else frame)
+
+
+def _unshown(frame: np.ndarray, header: Dataset) -> np.ndarray:
+    """A frame without a window."""
+    largest = 2 ** int(header.get("BitsStored", 8)) - 1
+    # 8 bits may lie in 16.
+    if largest == 255 and frame.dtype == np.uint8:
+        return frame
+    return np.asarray(np.rint(frame * (255 / largest)).clip(0, 255).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:

@@ -219,6 +219,17 @@ def test_dicom_colours_depths_and_inversion_become_grey(tmp_path):
     np.testing.assert_array_equal(next(frames_of(inverted)).image, 255 - GREY)
 
 
+def test_the_window_of_a_dicom_goes_before_its_depth(tmp_path):
+    twelve, window = GREY.astype(np.uint16) * 16, {"WindowCenter": 2048, "WindowWidth": 4096}
+    frames = list(frames_of(write_dicom(tmp_path / "a.dcm", np.stack([twelve, twelve // 2]), **window)))
+    for frame, expected in zip(frames, (GREY, GREY // 2), strict=True):
+        assert np.abs(frame.image.astype(int) - expected).max() <= 1
+    inverted = write_dicom(tmp_path / "b.dcm", twelve[None], PhotometricInterpretation="MONOCHROME1", **window)
+    assert np.abs(next(frames_of(inverted)).image + GREY.astype(int) - 255).max() <= 1
+    colour = write_dicom(tmp_path / "c.dcm", np.dstack([GREY] * 3)[None], WindowCenter=9, WindowWidth=9)
+    np.testing.assert_array_equal(next(frames_of(colour)).image, GREY)
+
+
 def test_dicom_regions_go_before_pixel_spacing_and_rows_are_y(tmp_path):
     plain = write_dicom(tmp_path / "a.dcm", GREY[None], PixelSpacing=[0.3, 0.2])
     assert next(frames_of(plain)).calibration.whole == Spacing(0.2, 0.3)
