@@ -19,7 +19,7 @@ from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, uniform
 from fetal_lm.predict.engine import open_engine
-from fetal_lm.predict.measurement import Measurement, measurement_of
+from fetal_lm.predict.measurement import Measurement, brightness_of, measurement_of
 
 _OPENCV: Final = threading.Lock()
 
@@ -76,7 +76,6 @@ class Predictor:
         """
         if not len(images):
             return []
-        sizes: list[geometry.Size] = [(image.shape[0], image.shape[1]) for image in images]
         size_net, fit = self._engine.size_net, self._engine.fit
         with _one_opencv_thread():
             fitted = np.stack(
@@ -87,8 +86,8 @@ class Predictor:
             )
         found = self._engine.find(fitted)
         return [
-            self._measurement(points_net, sure, calibration, size_orig=size)
-            for points_net, sure, calibration, size in zip(*found, calibrations, sizes, strict=True)
+            self._measurement(points_net, sure, calibration, image)
+            for points_net, sure, calibration, image in zip(*found, calibrations, images, strict=True)
         ]
 
     def _measurement(
@@ -96,9 +95,9 @@ class Predictor:
         points_net: Float32[np.ndarray, "4 2"],
         sure: Float32[np.ndarray, "4"],
         calibration: Calibration,
-        *,
-        size_orig: geometry.Size,
+        image: UInt8[np.ndarray, "_ _"],
     ) -> Measurement:
+        size_orig = (image.shape[0], image.shape[1])
         # Where axes are at right angles can be seen in square pixels alone.
         aspect = calibration.aspect
         to_orig = geometry.inverse(geometry.FITS[self._engine.fit](size_orig, self._engine.size_net, aspect))
@@ -109,6 +108,7 @@ class Predictor:
             spacing=calibration.at(points_orig),
             doubts=calibration.doubts_at(points_orig, aspect if self._engine.fit == "letterbox" else 1.0),
             size_orig=size_orig,
+            brightness=brightness_of(image),
             low_confidence=self._engine.low_confidence,
         )
 

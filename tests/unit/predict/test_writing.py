@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from fetal_lm.data.adapters.hc18 import Hc18
+from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
 from fetal_lm.predict import command
 from fetal_lm.predict.calibration import UNKNOWN, Spacing
-from fetal_lm.predict.measurement import measurement_of
+from fetal_lm.predict.measurement import DARK, brightness_of, measurement_of
 from fetal_lm.predict.overlay import draw_overlay
 from fetal_lm.predict.table import COLUMNS, Table, failed_row, measured_row, write_json
 
@@ -74,6 +76,26 @@ def test_each_reason_for_distrust_is_said(points, sure, spacing, flag):
 def test_doubts_about_the_spacing_are_said():
     head = measurement_of(HEAD, SURE, spacing=SQUARE, size_orig=SIZE, doubts=["lies somewhere else"])
     assert head.flags == ("lies somewhere else",)
+
+
+def test_a_dark_image_is_said():
+    head = measurement_of(HEAD, SURE, spacing=SQUARE, size_orig=SIZE, brightness=DARK - 1)
+    assert head.flags == ("dark: its brightest pixels have 127 of 255; scale its grey values up to the full range",)
+    assert measurement_of(HEAD, SURE, spacing=SQUARE, size_orig=SIZE, brightness=DARK).trusted
+
+
+@pytest.mark.parametrize("bits", [12, 15])
+def test_16_bits_that_are_not_filled_are_dark_whatever_is_written_on_them(bits):
+    deep = np.random.default_rng(0).integers(0, 2**bits, (300, 420), dtype=np.uint16)
+    assert brightness_of(grey_of(deep)) == round((2**bits - 1) / 257) < DARK
+    deep[:2, :50] = 65535
+    assert brightness_of(grey_of(deep)) < DARK
+    assert brightness_of(grey_of(deep << (16 - bits))) >= 254
+
+
+def test_no_image_of_hc18_is_dark(hc18_root):
+    source = Hc18(root=hc18_root)
+    assert min(brightness_of(source.read(record)) for record in source.records()) == 154
 
 
 def test_a_model_may_bring_its_own_bound_of_confidence():
