@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 from jaxtyping import UInt8
 from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 
@@ -87,10 +88,7 @@ def read_dicom(path: Path, header: Dataset) -> Iterator[UInt8[np.ndarray, "H W"]
                 return
             grey = _grey(frame, header, number)
         except Exception as error:  # pydicom and its decoders raise whatever the damage leads to.
-            raise InputError(
-                f"{path}: its pixels cannot be decoded ({_reason(error)}); export it uncompressed, or install the "
-                "decoder that pydicom names"
-            ) from error
+            raise InputError(f"{path}: its pixels cannot be decoded ({_reason(error)}); {_advice(header)}") from error
         yield grey
 
 
@@ -158,4 +156,19 @@ def _unshown(frame: np.ndarray, header: Dataset) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What an error says, on one line; pydicom names decoders on lines of their own."""
+    first, *others = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    return " ".join([first, "; ".join(others)]).strip().rstrip(".")
+
+
+def _advice(header: Dataset) -> str:
+    """What to do about pixels that cannot be decoded."""
+    try:
+        decoder = get_decoder(header.file_meta.TransferSyntaxUID)
+    except (AttributeError, NotImplementedError):
+        return "export it uncompressed"
+    if not decoder.is_encapsulated:
+        return "copy or export the file again"
+    if not decoder.is_available:
+        return "export it uncompressed, or install a decoder that pydicom names"
+    return "copy the file again, or export it uncompressed"

@@ -13,7 +13,9 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders import HTJ2KLosslessDecoder
+from pydicom.uid import MPEG4HP41, UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEGBaseline8Bit
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import UNKNOWN, Calibration, Region, Spacing, uniform
@@ -24,11 +26,11 @@ from fetal_lm.predict.spacing import read_spacings
 GREY = np.random.default_rng(0).integers(0, 256, (54, 80), dtype=np.uint8)
 
 
-def write_dicom(path: Path, frames: np.ndarray, **fields: object) -> Path:
+def write_dicom(path: Path, frames: np.ndarray, *, syntax: UID = ExplicitVRLittleEndian, **fields: object) -> Path:
     """Frames `[N, H, W]` or `[N, H, W, 3]` of 8 or 16 bits."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
     dataset.NumberOfFrames, dataset.Rows, dataset.Columns = frames.shape[:3]
@@ -42,6 +44,7 @@ def write_dicom(path: Path, frames: np.ndarray, **fields: object) -> Path:
     dataset["PixelData"].VR = "OW"
     for name, value in fields.items():
         setattr(dataset, name, value)
+    dataset["PixelData"].is_undefined_length = syntax.is_encapsulated
     pydicom.dcmwrite(path, dataset, enforce_file_format=True)
     return path
 
@@ -265,6 +268,27 @@ def test_a_broken_dicom_is_an_error(tmp_path, left):
     path.write_bytes(content[: int(left * len(content))])
     with pytest.raises(InputError, match=r"a\.dcm"):
         list(frames_of(path))
+
+
+@pytest.mark.parametrize(
+    ("syntax", "advice"),
+    [
+        (HTJ2KLossless, "export it uncompressed, or install a decoder that pydicom names"),
+        (MPEG4HP41, "export it uncompressed"),
+        (JPEGBaseline8Bit, "copy the file again, or export it uncompressed"),
+        (ExplicitVRLittleEndian, "copy or export the file again"),
+    ],
+)
+def test_what_to_do_about_pixels_that_cannot_be_decoded_depends_on_their_coding(tmp_path, syntax, advice):
+    if syntax == HTJ2KLossless and HTJ2KLosslessDecoder.is_available:
+        pytest.skip("a decoder for it is installed")
+    data = encapsulate([b"no picture"]) if syntax.is_encapsulated else b"no picture"
+    with pytest.raises(InputError) as caught:
+        list(frames_of(write_dicom(tmp_path / "a.dcm", GREY[None], syntax=syntax, PixelData=data)))
+    assert str(caught.value).endswith(f"); {advice}")
+    assert "\n" not in str(caught.value)
+    # It stands on the second line of what pydicom says.
+    assert ("requires pylibjpeg" in str(caught.value)) == (syntax == HTJ2KLossless)
 
 
 def test_spacings_by_image_go_before_the_files_own_and_a_number_after(tmp_path):
