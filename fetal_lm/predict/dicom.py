@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
@@ -80,7 +81,7 @@ def read_dicom(path: Path, header: Dataset) -> Iterator[UInt8[np.ndarray, "H W"]
         raise InputError(
             f"{path}: expected unsigned pixels, got signed ones; export it as an ordinary ultrasound image"
         )
-    frames = iter_pixels(path)
+    frames = _stored(path, header)
     for number in itertools.count():
         try:
             frame = next(frames, None)
@@ -90,6 +91,12 @@ def read_dicom(path: Path, header: Dataset) -> Iterator[UInt8[np.ndarray, "H W"]
         except Exception as error:  # pydicom and its decoders raise whatever the damage leads to.
             raise InputError(f"{path}: its pixels cannot be decoded ({_reason(error)}); {_advice(header)}") from error
         yield grey
+
+
+def _stored(path: Path, header: Dataset) -> Iterator[np.ndarray]:
+    """Frames as they are stored. Pydicom inflates a deflated file only if it reads the whole of it."""
+    deflated = header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    yield from iter_pixels(pydicom.dcmread(path) if deflated else path)
 
 
 def calibration_of(header: Dataset) -> Calibration:

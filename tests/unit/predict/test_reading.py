@@ -15,7 +15,15 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders import HTJ2KLosslessDecoder
-from pydicom.uid import MPEG4HP41, UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEGBaseline8Bit
+from pydicom.uid import (
+    MPEG4HP41,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+)
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import UNKNOWN, Calibration, Region, Spacing, uniform
@@ -200,9 +208,10 @@ def test_a_tiff_whose_second_page_is_damaged_is_an_error_after_the_first(tmp_pat
         next(frames)
 
 
-def test_every_frame_of_a_dicom_is_read(tmp_path):
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_every_frame_of_a_dicom_is_read(tmp_path, syntax):
     frames = np.stack([GREY, 255 - GREY, GREY // 2])
-    read = list(frames_of(write_dicom(tmp_path / "a.dcm", frames)))
+    read = list(frames_of(write_dicom(tmp_path / "a.dcm", frames, syntax=syntax)))
     assert [frame.number for frame in read] == [1, 2, 3]
     np.testing.assert_array_equal([frame.image for frame in read], frames)
     assert not read[0].calibration.whole.known
@@ -262,8 +271,9 @@ def test_the_region_with_the_head_gives_its_spacing(tmp_path):
 
 
 @pytest.mark.parametrize("left", [0.9, 0.02])
-def test_a_broken_dicom_is_an_error(tmp_path, left):
-    path = write_dicom(tmp_path / "a.dcm", np.stack([GREY] * 4))
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_a_broken_dicom_is_an_error(tmp_path, syntax, left):
+    path = write_dicom(tmp_path / "a.dcm", np.stack([GREY] * 4), syntax=syntax)
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content))])
     with pytest.raises(InputError, match=r"a\.dcm"):
