@@ -26,7 +26,7 @@ from fetal_lm.data.records import Record, Source
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Fit, Size, fit_image
 
-_FORMAT_VERSION: Final = 2
+_FORMAT_VERSION: Final = 3
 """Raised with every change of what an image is read as, of `geometry.fit_image` or of this file's format."""
 
 _CHECKSUM_BYTES: Final = hashlib.sha256().digest_size

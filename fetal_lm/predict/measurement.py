@@ -22,7 +22,7 @@ LOW_CONFIDENCE: Final = 0.25
 """Below it a landmark is not to be trusted; an exported file holds its own."""
 
 DARK: Final = 128
-"""Below it an image is darker than any that the weights were trained on: of HC18's 802 the darkest has 154.
+"""Below it an image is darker than any that the weights were trained on: of HC18's 802 the darkest has 146.
 
 Dimmed to half, HC of 21 of them grows by 0.4 mm on average; to a sixteenth, as 12 bits in 16 are, by up to 61. What
 fills at most 15 of 16 bits stays below.
@@ -69,9 +69,11 @@ def brightness_of(image: UInt8[np.ndarray, "H W"]) -> int:
         >>> brightness_of(np.array([[0, 100, 200]], np.uint8))
         200
     """
-    # Ten times as fast as numpy's.
-    below = np.cumsum(cv2.calcHist([image], [0], None, [256], [0, 256]))
-    return int(np.searchsorted(below, (1 - _BRIGHTEST_SHARE) * image.size))
+    # Of a large image every second or third pixel tells as much, and is counted in a fifth of a millisecond.
+    step = max(1, min(image.shape) // 256)
+    pixels = np.ascontiguousarray(image[::step, ::step])
+    below = np.cumsum(cv2.calcHist([pixels], [0], None, [256], [0, 256]))
+    return int(np.searchsorted(below, (1 - _BRIGHTEST_SHARE) * pixels.size))
 
 
 def measurement_of(

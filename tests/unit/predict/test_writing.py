@@ -95,7 +95,7 @@ def test_16_bits_that_are_not_filled_are_dark_whatever_is_written_on_them(bits):
 
 def test_no_image_of_hc18_is_dark(hc18_root):
     source = Hc18(root=hc18_root)
-    assert min(brightness_of(source.read(record)) for record in source.records()) == 154
+    assert min(brightness_of(source.read(record)) for record in source.records()) == 146
 
 
 def test_a_model_may_bring_its_own_bound_of_confidence():
