@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ BATCH: Final = 8
 """Frames in one pass of the network."""
 BATCH_PX: Final = 16_000_000
 """Pixels after which a batch is not filled up further, so that large images do not wait in memory together."""
+LONGEST_NAME: Final = 240
+"""Bytes of a picture's name; file systems take 255, of which `atomic_path` needs some for itself."""
 
 
 class _Pending(NamedTuple):
@@ -151,7 +154,22 @@ def _picture(one: _Pending, root: Path) -> Path:
     if one.frame.one_of_many or not relative.suffix:
         return relative / f"{one.frame.number:04d}.png"
     plain = relative.suffix == ".png" and "." not in relative.stem
-    return relative if plain else relative.with_name(f"{relative.name}.png")
+    return relative.with_name(_short(relative.name if plain else f"{relative.name}.png"))
+
+
+def _short(name: str) -> str:
+    """A picture's name, cut where a file system would refuse it, with a digest of the whole in place of what is cut.
+
+    Example:
+        >>> _short("a.png"), len(_short("a" * 250 + ".png")), _short("a" * 250 + ".png")[-24:]
+        ('a.png', 240, 'aaa-cae8e57d53091319.png')
+    """
+    whole = os.fsencode(name)
+    if len(whole) <= LONGEST_NAME:
+        return name
+    end = f"-{hashlib.sha256(whole).hexdigest()[:16]}.png"
+    # Not in the middle of a letter, which some file systems refuse too.
+    return whole[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
 
 def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table: Path) -> None:

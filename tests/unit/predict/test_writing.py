@@ -7,14 +7,12 @@ import json
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from fetal_lm.data.adapters.hc18 import Hc18
 from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
-from fetal_lm.predict import command
 from fetal_lm.predict.calibration import UNKNOWN, Spacing
 from fetal_lm.predict.measurement import DARK, brightness_of, measurement_of
 from fetal_lm.predict.overlay import draw_overlay
@@ -195,31 +193,6 @@ def test_results_are_not_overwritten_nor_mixed_with_others(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the results"):
         Table(tmp_path / "file", resume=False, made_with=MADE_WITH)
-
-
-class Measuring:
-    """In place of a `Predictor`: it finds the same head everywhere."""
-
-    digest = "a"
-
-    def __init__(self, model, *, engine=None):
-        pass
-
-    def measure_batch(self, images, calibrations):
-        return [measured(spacing=one.at(HEAD)) for _, one in zip(images, calibrations, strict=True)]
-
-
-def test_the_summary_says_where_a_spacing_is_missing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "Predictor", Measuring)
-    for name in "ab":
-        assert cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros(SIZE, np.uint8))
-    table = tmp_path / "sp.csv"
-    table.write_text("image,mm_per_px\na.png,0.5\nb.png,\n")
-    options = {"output": tmp_path / "out", "model": None, "overlays": False}
-    assert command.predict([str(tmp_path)], spacing=str(table), **options) == 0
-    assert f"1 frames without a pixel spacing: millimetres are empty; no spacing in {table} for them" in (
-        capsys.readouterr().out
-    )
 
 
 def test_the_picture_shows_the_calipers_where_the_points_are():
