@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -100,10 +100,7 @@ class Table:
 
     def append(self, rows: Iterable[dict[str, str]]) -> None:
         """Adds rows in one write."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-        writer.writerows(rows)
-        self._handle.write(text.getvalue())
+        self._handle.write("".join(_line([row.get(column, "") for column in COLUMNS]) for row in rows))
         self._handle.flush()
 
     def _check_header(self) -> None:
@@ -137,15 +134,18 @@ class Table:
             temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as handle,
         ):
             rows = _rows(self.path)
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(next(rows))
-            writer.writerows(cells for number, cells in enumerate(rows) if number not in numbers)
+            handle.write(_line(next(rows)))
+            handle.writelines(_line(cells) for number, cells in enumerate(rows) if number not in numbers)
 
     def _cut_torn_row(self) -> None:
-        """Removes what a kill or a full disk left of a row: whatever follows the last line break."""
+        """Removes what a kill or a full disk left of a row: whatever follows the last line break between rows."""
         with self.path.open("rb+") as handle:
             content = handle.read()
-            handle.truncate(content.rfind(b"\n") + 1)
+            end = content.rfind(b"\n") + 1
+            # A file's name may hold line breaks, in quotes.
+            while content.count(b'"', 0, end) % 2:
+                end = content.rfind(b"\n", 0, end - 1) + 1
+            handle.truncate(end)
 
 
 def _check_made_with(path: Path, made_with: Mapping[str, str]) -> None:
@@ -188,6 +188,13 @@ def unwritable(folder: Path, error: OSError) -> InputError:
 def _rows(path: Path) -> Iterator[list[str]]:
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as handle:
         yield from csv.reader(handle)
+
+
+def _line(cells: Sequence[str]) -> str:
+    # Until 3.13 `csv` quotes only those line breaks that it ends rows with, and a file's name may hold any of them.
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _typed(row: dict[str, str]) -> dict[str, str | float | int | None]:

@@ -138,6 +138,27 @@ def test_a_torn_row_is_cut_and_the_rest_gone_on_with(tmp_path):
     assert (tmp_path / "measurements.csv").read_bytes() == whole
 
 
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", 'a"\r,"b.png'])
+def test_a_name_with_a_line_break_is_one_cell(tmp_path, name):
+    table, described = tmp_path / "measurements.csv", tmp_path / "m.json"
+    with Table(tmp_path, resume=False, made_with=MADE_WITH) as writing:
+        writing.append([measured_row(name, 1, measured()), failed_row(f"c{name}", "broken")])
+    whole = table.read_bytes()
+    assert [row["image"] for row in rows_of(table)] == [name, f"c{name}"]
+    write_json(table, described)
+    assert [row["image"] for row in json.loads(described.read_text())] == [name, f"c{name}"]
+    # Torn within the name too.
+    for torn in (b"", b'"d\n', b'"d\ne""\n', b'"d\n",1\r'):
+        table.write_bytes(whole + torn)
+        with Table(tmp_path, resume=True, made_with=MADE_WITH) as writing:
+            assert writing.has(Path(name), 1)
+            assert writing.failed_before == 1
+        assert table.read_bytes() == whole
+    with Table(tmp_path, resume=True, made_with=MADE_WITH, again=[Path(f"c{name}")]) as writing:
+        assert writing.failed_before == 0
+    assert [row["image"] for row in rows_of(table)] == [name]
+
+
 def test_a_header_without_its_line_break_is_written_again(tmp_path):
     with Table(tmp_path, resume=False, made_with=MADE_WITH):
         pass
