@@ -318,7 +318,9 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(help="Images, folders (searched to the bottom) or patterns.", show_default=False)
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", show_default=False)],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PATH", help="Folder for the results.", show_default=False)
+    ],
     model: Annotated[
         Path | None,
         typer.Option(
@@ -366,10 +368,12 @@ def predict(
     """
     from fetal_lm.predict.command import predict as measure
 
+    if not output:  # As a path it would be the folder that one is in.
+        raise InputError("--output: expected a folder for the results, got an empty path; . is the folder you are in")
     code = measure(
         paths,
         spacing=spacing,
-        output=output,
+        output=Path(output),
         model=model,
         engine=engine,
         as_json=as_json,

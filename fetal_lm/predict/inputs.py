@@ -33,9 +33,11 @@ def image_files(paths: Sequence[str], *, overlays: Path) -> list[Path]:
         overlays: the folder of the pictures of the results, which are no input even if it lies in one that is searched.
 
     Raises:
-        InputError: a path does not exist, a pattern matches nothing, a folder cannot be searched, or there is no image
-            at all.
+        InputError: a path is empty or does not exist, a pattern matches nothing, a folder cannot be searched, or there
+            is no image at all.
     """
+    if not all(paths):
+        raise InputError("expected files, folders or patterns, got an empty path; . is the folder that you are in")
     results = overlays.resolve()
     found: dict[Path, Path] = {}
     for text in paths:

@@ -98,6 +98,24 @@ def test_a_name_that_the_system_refuses_is_one_line_and_exits_with_2(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["", "--output", "out"], "expected files, folders or patterns"), ([".", "--output", ""], "--output: expected")],
+    ids=["paths", "output"],
+)
+def test_an_empty_path_is_not_taken_for_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cv2.imwrite("a.png", np.zeros((54, 80), np.uint8))
+    result = CliRunner().invoke(app, ["predict", *arguments])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"fetal-lm: {message}")
+    assert "got an empty path" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
     ("error", "said"),
     [(PermissionError(13, "Permission denied", "scans/a.png"), "scans/a.png: Permission denied"), (OSError("x"), "x")],
 )

@@ -134,6 +134,15 @@ def test_nothing_to_measure_is_said(tmp_path, text, message):
         image_files([str(tmp_path / text)], overlays=tmp_path / "out")
 
 
+def test_an_empty_path_is_not_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("a.png", GREY)
+    assert image_files(["."], overlays=tmp_path / "out") == [Path("a.png")]
+    for paths in ([""], [".", ""]):
+        with pytest.raises(InputError, match="got an empty path"):
+            image_files(paths, overlays=tmp_path / "out")
+
+
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif"])
 def test_a_still_image_is_one_frame_without_a_spacing(tmp_path, suffix):
     cv2.imwrite(str(tmp_path / f"a{suffix}"), GREY)
