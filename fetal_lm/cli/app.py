@@ -353,7 +353,7 @@ def predict(
         typer.Option(
             "--resume",
             help="Go on with measurements.csv in the output folder, given the same paths: what was measured stays, "
-            "what could not be read is tried again.",
+            "what could not be read is tried again; a measurements.json beside it is kept in step.",
         ),
     ] = False,
 ) -> None:

@@ -20,7 +20,7 @@ from fetal_lm.predict.overlay import OVERLAYS, write_overlay
 from fetal_lm.predict.predictor import Predictor
 from fetal_lm.predict.released import CARD_PATH
 from fetal_lm.predict.spacing import Spacings, read_spacings
-from fetal_lm.predict.table import JSON_NAME, Table, failed_row, measured_row, unwritable, write_json
+from fetal_lm.predict.table import FILE_NAME, JSON_NAME, Table, failed_row, measured_row, unwritable, write_json
 
 MEASURED: Final = 0
 BROKEN: Final = 1
@@ -68,7 +68,7 @@ def predict(
         output: folder for the results.
         model: see `Predictor`.
         engine: see `Predictor`.
-        as_json: whether JSON is wanted too.
+        as_json: whether JSON is wanted too; one that is there is kept in step with the table that is gone on with.
         overlays: whether pictures are wanted.
         resume: whether to go on with the table in `output`: what was measured stays, what could not be read is tried
             again.
@@ -85,7 +85,7 @@ def predict(
     spacings.check(files)
     root = common_folder(paths)
     predictor = Predictor(model, engine=engine)
-    counts = _Counts()
+    counts, written = _Counts(), [output / FILE_NAME]
     made_with = {
         "model": predictor.digest,
         "spacing": spacings.digest,
@@ -111,11 +111,13 @@ def predict(
                 counts.without_mm += sum(
                     not one.calibration.at(head.points_orig).known for one, head in zip(batch, heads, strict=True)
                 )
-            if as_json:
-                write_json(table.path, output / JSON_NAME)
+            described = output / JSON_NAME
+            if as_json or (resume and described.exists()):
+                write_json(table.path, described)
+                written.append(described)
         except OSError as error:
             raise unwritable(output, error) from error
-        _print_summary(console, counts, spacings, table.path)
+        _print_summary(console, counts, spacings, written)
         if model is None:
             say(console, f"with the released weights, for research only; what to expect of them: {CARD_PATH}")
     return BROKEN if counts.broken else MEASURED
@@ -172,12 +174,12 @@ def _short(name: str) -> str:
     return whole[: LONGEST_NAME - len(end)].decode(errors="ignore") + end
 
 
-def _print_summary(console: Console, counts: _Counts, spacings: Spacings, table: Path) -> None:
+def _print_summary(console: Console, counts: _Counts, spacings: Spacings, written: Sequence[Path]) -> None:
     lines = [f"{counts.measured} frames measured, {counts.flagged} of them flagged"]
     if counts.without_mm:
         where = "give --spacing" if spacings.csv is None else f"no spacing in {spacings.csv} for them"
         lines.append(f"{counts.without_mm} frames without a pixel spacing: millimetres are empty; {where}")
     if counts.broken:
         lines.append(f"{counts.broken} files could not be read; the column `error` says why")
-    for line in [*lines, f"wrote {table}"]:
+    for line in [*lines, *(f"wrote {path}" for path in written)]:
         say(console, line)

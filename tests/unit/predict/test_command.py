@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import cv2
 import numpy as np
@@ -83,3 +84,27 @@ def test_a_name_too_long_for_a_picture_is_cut_and_stays_its_own(scans, predict, 
     assert max(len(name.encode()) for name in pictures) <= 240
     assert predict(resume=True) == 0
     assert {path.name for path in (tmp_path / "out" / "overlays").iterdir()} == pictures
+
+
+def test_the_json_is_kept_in_step_with_the_table_that_is_gone_on_with(scans, predict, tmp_path, capsys):
+    described = tmp_path / "out" / "measurements.json"
+    write_image(scans / "a.png")
+    assert predict(resume=True) == 0
+    assert not described.exists()
+    assert predict(resume=True, as_json=True) == 0
+    write_image(scans / "b.png")
+    capsys.readouterr()
+    assert predict(resume=True) == 0
+    assert [row["image"] for row in json.loads(described.read_text())] == [
+        str(scans / name) for name in ("a.png", "b.png")
+    ]
+    assert f"wrote {described}" in capsys.readouterr().out
+
+
+def test_a_json_that_may_be_somebody_elses_stays(scans, predict, tmp_path):
+    described = tmp_path / "out" / "measurements.json"
+    described.parent.mkdir()
+    described.write_text("theirs")
+    write_image(scans / "a.png")
+    assert predict() == 0
+    assert described.read_text() == "theirs"
