@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,8 @@ class Spacings:
     def of(self, path: Path, own: Calibration) -> Calibration:
         """The calibration of an image: the CSV's, else the file's own (of a DICOM), else the number.
 
-        The CSV names an image by its path from the CSV's folder, or by its file name alone; an empty cell says nothing.
+        The CSV names an image by its path from the CSV's folder, by its absolute path, or by its file name alone; an
+        empty cell says nothing.
         The number is of the image as a whole: where regions of a DICOM have their own, it counts outside of them.
         """
         name = self._name(path)
@@ -65,15 +67,27 @@ class Spacings:
 
     def _name(self, path: Path) -> str | None:
         """What the CSV calls an image; None if it does not."""
-        return next((name for name in self._names(path) if name in self.by_name), None)
+        # As it was given, then where links lead, then whichever folder it lies in.
+        for named, place in ((self._as_given, os.path.abspath), (self._where_links_lead, os.path.realpath)):
+            if (name := named.get(place(path))) is not None:
+                return name
+        return path.name if path.name in self.by_name else None
 
-    def _names(self, path: Path) -> list[str]:
+    @cached_property
+    def _as_given(self) -> dict[str, str]:
+        """The CSV's names by absolute path."""
+        return {} if self.csv is None else {_place(self.csv, name): name for name in self.by_name}
+
+    @cached_property
+    def _where_links_lead(self) -> dict[str, str]:
+        """The same without links, be it the CSV's folder or the image that is one."""
         if self.csv is None:
-            return []
-        # As it was given, then where links lead.
-        places = [(Path(os.path.abspath(one)) for one in (path, self.csv)), (path.resolve(), self.csv.resolve())]  # noqa: PTH100
-        relative = [image.relative_to(csv.parent) for image, csv in places if image.is_relative_to(csv.parent)]
-        return [*(name.as_posix() for name in relative), path.name]
+            return {}
+        named: dict[str, str] = {}
+        for folder in dict.fromkeys((self.csv.resolve().parent, self.csv.parent.resolve())):
+            for name in self.by_name:
+                named.setdefault(os.path.realpath(folder / name), name)
+        return named
 
 
 def read_spacings(text: str | None) -> Spacings:
@@ -112,7 +126,24 @@ def _read_csv(path: Path) -> Spacings:
             rows = read_rows(path, LAYOUTS[1], key=image)
         except InputError:
             raise error from None
+    _check_places(path, image, rows)
     return Spacings(csv=path, by_name={name: _value(row, spacing) for name, row in rows.items()})
+
+
+def _check_places(path: Path, column: str, rows: Mapping[str, CsvRow]) -> None:
+    """Makes sure that no two rows are about one image, as a.png and ./a.png would be."""
+    named: dict[str, str] = {}
+    for name, row in rows.items():
+        if (other := named.setdefault(_place(path, name), name)) != name:
+            raise row.error(
+                column, "each image once", f"{name!r}, which is {other!r} in line {rows[other].line}",
+                "remove one of the two",
+            )  # fmt: skip
+
+
+def _place(csv: Path, name: str) -> str:
+    """Where an image lies that a CSV names by its path: absolute, its links as they are."""
+    return os.path.abspath(csv.parent / name)  # noqa: PTH100  # Path.resolve would follow links.
 
 
 def _value(row: CsvRow, column: str) -> float:

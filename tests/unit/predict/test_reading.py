@@ -371,6 +371,33 @@ def test_a_linked_image_is_named_by_where_it_was_found_first(tmp_path):
     assert spacings.of(tmp_path / "scans" / "p2" / "b.png", Calibration()) == uniform(0.3)
 
 
+@pytest.mark.parametrize("name", ["../scans/a.png", "./../scans/p1/../a.png", "{root}/scans/a.png"])
+def test_an_image_is_named_by_any_path_to_it(tmp_path, monkeypatch, name):
+    for folder in ("scans/p1", "labels", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    for path in ("scans/a.png", "elsewhere/a.png"):
+        (tmp_path / path).touch()
+    table = tmp_path / "labels" / "spacings.csv"
+    table.write_text(f"image,mm_per_px\n{name.format(root=tmp_path)},0.1\n")
+    spacings = read_spacings(str(table))
+    assert spacings.of(tmp_path / "scans" / "a.png", Calibration()) == uniform(0.1)
+    # It is no file name alone.
+    assert not spacings.of(tmp_path / "elsewhere" / "a.png", Calibration()).whole.known
+    monkeypatch.chdir(tmp_path / "labels")
+    assert read_spacings("spacings.csv").of(Path("../scans/a.png"), Calibration()) == uniform(0.1)
+    (tmp_path / "linked").symlink_to(tmp_path / "scans")
+    assert spacings.of(tmp_path / "linked" / "a.png", Calibration()) == uniform(0.1)
+    table.write_text(f"image,mm_per_px\n{tmp_path}/linked/a.png,0.2\n")
+    assert read_spacings(str(table)).of(tmp_path / "scans" / "a.png", Calibration()) == uniform(0.2)
+
+
+def test_two_rows_about_one_image_are_refused(tmp_path):
+    table = tmp_path / "spacings.csv"
+    table.write_text("image,mm_per_px\na.png,0.1\nb.png,0.1\n./a.png,0.2\n")
+    with pytest.raises(InputError, match=r"line 4, column 'image': .* '\./a\.png', which is 'a\.png' in line 2"):
+        read_spacings(str(table))
+
+
 def test_a_file_name_that_two_images_have_is_refused(tmp_path):
     table, images = tmp_path / "spacings.csv", [tmp_path / "a.png", tmp_path / "b" / "a.png"]
     table.write_text("image,mm_per_px\na.png,0.1\n")
