@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from fetal_lm.data.adapters.csv_rows import CsvRow, read_rows
+from fetal_lm.data.adapters.csv_rows import CsvRow, column_names, read_rows
 from fetal_lm.data.images import digest, is_there
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration, uniform
@@ -117,15 +117,10 @@ def read_spacings(text: str | None) -> Spacings:
 def _read_csv(path: Path) -> Spacings:
     if not is_there(path):
         raise InputError(f"--spacing: expected a number of mm per pixel or a CSV, got {str(path)!r}, which is no file")
-    try:
-        image, spacing = LAYOUTS[0]
-        rows = read_rows(path, LAYOUTS[0], key=image)
-    except InputError as error:
-        try:
-            image, spacing = LAYOUTS[1]
-            rows = read_rows(path, LAYOUTS[1], key=image)
-        except InputError:
-            raise error from None
+    # Where neither is whole, the one that is less incomplete: what is said is then about the user's own columns.
+    header = column_names(path)
+    image, spacing = layout = max(LAYOUTS, key=lambda columns: sum(column in header for column in columns))
+    rows = read_rows(path, layout, key=image)
     _check_places(path, image, rows)
     return Spacings(csv=path, by_name={name: _value(row, spacing) for name, row in rows.items()})
 

@@ -121,6 +121,14 @@ def stream_rows(path: Path, columns: Sequence[str]) -> Iterator[CsvRow]:
         raise _no_rows(path)
 
 
+def column_names(path: Path) -> list[str]:
+    """The first line's names; none where there is no such file or line, of which `read_rows` will say more."""
+    try:
+        return next(_lines(path, strict=True), ([], 0))[0]
+    except InputError:
+        return []
+
+
 def count_rows(path: Path) -> int:
     """How many lines a CSV has below its first one, blank ones included; for a progress bar.
 

@@ -5,7 +5,6 @@ An adapter says what its columns are called, where its images lie and how a row 
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 from abc import ABC, abstractmethod
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from fetal_lm import landmarks
 from fetal_lm.data import images
-from fetal_lm.data.adapters.csv_rows import CsvRow, count_rows, read_rows, stream_rows
+from fetal_lm.data.adapters.csv_rows import CsvRow, column_names, count_rows, read_rows, stream_rows
 from fetal_lm.data.records import PARTS, Record
 from fetal_lm.data.rows import LabelRow
 from fetal_lm.errors import InputError
@@ -140,7 +139,7 @@ class PointsCsv(ABC):
         return self.folder() / record.image
 
     def _columns(self) -> tuple[str, ...]:
-        present = _header(self.csv) if self.optional else []
+        present = column_names(self.csv) if self.optional else []
         return (
             self.image_column,
             *COORDINATES,
@@ -214,15 +213,6 @@ def warn_of_unknown_examinations(labels: Path, records: Collection[Record]) -> N
 def point_cells(row: LabelRow) -> list[str]:
     """The eight coordinates of a row for a corrected CSV, short where they are round."""
     return [f"{value:g}" if value == round(value, 3) else repr(value) for value in row.points_orig.ravel().tolist()]
-
-
-def _header(path: Path) -> list[str]:
-    """The first line's names; none where there is no such file or line, of which `read_rows` will say more."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            return [name.strip() for name in next((line for line in csv.reader(handle) if any(line)), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
 
 
 def _tried(

@@ -423,3 +423,21 @@ def test_hc18s_own_table_is_read_and_a_wrong_cell_named(tmp_path):
     table.write_text("picture,mm\na.png,0.5\n")
     with pytest.raises(InputError, match="'image', 'mm_per_px'"):
         read_spacings(str(table))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,pixel size(mm)\na.png,0.5\na.png,0.6\n", r"line 3, column 'filename': .* which line 2 has too"),
+        ("filename,pixel size(mm)\na.png,0.5,100\n", "line 2: expected 2 cells"),
+        ("filename,pixel size(mm)\n", "at least one row"),
+        ("filename,mm\na.png,0.5\n", r"got 'filename', 'mm'; missing: 'pixel size\(mm\)'"),
+        ("filename;pixel size(mm)\na.png;0.5\n", "expected the columns 'image', 'mm_per_px'"),
+        ("image,filename,pixel size(mm)\na.png,b.png,0.5\nc.png,b.png,0.5\n", "'b.png', which line 2 has too"),
+    ],
+)
+def test_what_is_wrong_with_a_table_in_hc18s_layout_is_named(tmp_path, text, message):
+    table = tmp_path / "hc18.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_spacings(str(table))
