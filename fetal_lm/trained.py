@@ -23,6 +23,7 @@ from fetal_lm.data.transforms import Augmentation
 from fetal_lm.errors import InputError
 from fetal_lm.hypotheses.base import Hypothesis
 from fetal_lm.precision import accelerator_here, cpu_precision
+from fetal_lm.predict.engine import EXPORTED_SUFFIX
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
 from fetal_lm.train import build_model
@@ -87,8 +88,8 @@ def load_run(path: Path, *, flips: Flips | None = None, rotations: Sequence[floa
     """Loads a run.
 
     Args:
-        path: the run's folder, also a packed one, for its selected weights; or another checkpoint in its folder
-            `checkpoints`.
+        path: the run's folder, also a packed one or its weights.safetensors, for its selected weights; or another
+            checkpoint in its folder `checkpoints`.
         flips: whether it is to look at mirror images too, or at which; None leaves its own `test_flips`.
         rotations: degrees by which it is to turn images too; None leaves its own `test_rotations`.
 
@@ -138,19 +139,37 @@ def _places(path: Path) -> tuple[Path, Path]:
     """The run's folder and its checkpoint."""
     packed = path / checkpoints.PACKED
     if path.is_file() or path.suffix == ".ckpt":
-        folder = checkpoints.run_of(path)
-        if not (folder / ROW_FILE).is_file():
-            raise InputError(
-                f"{path}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "
-                f"{folder} holds no {ROW_FILE}; weights alone do not say what network they are of"
-            )
-        return folder, path
+        return _folder_of(path), path
     if not (path / ROW_FILE).is_file():
         what = f"it holds no {ROW_FILE}, so that no run finished in it" if path.is_dir() else "there is no such folder"
         raise InputError(
             f"{path}: expected a finished run's folder, but {what}; `python run.py` prints where its runs are"
         )
     return path, packed if packed.is_file() else path / checkpoints.BEST
+
+
+def _folder_of(file: Path) -> Path:
+    """The folder of the run whose weights a file holds."""
+    if file.suffix.lower() == EXPORTED_SUFFIX:
+        raise InputError(
+            f"{file}: expected a finished run's folder or a checkpoint in it, got a file that is exported already; "
+            "give the folder of its run, or measure with the file (fetal-lm predict --model)"
+        )
+    beside = (file.parent / ROW_FILE).is_file()
+    # A packed run's weights lie in its folder itself.
+    packed = file.suffix == checkpoints.PACKED_SUFFIX
+    if beside and not packed:
+        raise InputError(
+            f"{file}: expected a finished run's folder or a checkpoint in it, got another file of a run; give its "
+            f"folder, {file.parent}"
+        )
+    folder = file.parent if packed else checkpoints.run_of(file)
+    if not (folder / ROW_FILE).is_file():
+        raise InputError(
+            f"{file}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "
+            f"{folder} holds no {ROW_FILE}; weights alone do not say what network they are of"
+        )
+    return folder
 
 
 def with_views(overrides: Sequence[str], *, flips: Flips | None, rotations: Sequence[float] | None = None) -> list[str]:

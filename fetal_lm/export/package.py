@@ -49,6 +49,8 @@ def package(
     console = console or Console()
     folder = model.expanduser()
     run = load_run(folder, flips=flips)
+    if not folder.is_dir():
+        raise InputError(f"{model}: expected the folder of a finished run, got one of its files; give the folder")
     _check_names(folder, run.manifest)
     if output.exists():
         raise InputError(f"{output}: is there already; name a folder that is not, or remove it")

@@ -17,7 +17,8 @@ from fetal_lm.geometry import Fit, Size
 from fetal_lm.predict.released import released
 
 EXPORTED_SUFFIX: Final = ".onnx"
-CHECKPOINT_SUFFIX: Final = ".ckpt"
+WEIGHTS_SUFFIXES: Final = (".ckpt", ".safetensors")
+"""Of a run's, which torch reads."""
 
 
 class Found(NamedTuple):
@@ -86,7 +87,7 @@ def _name(path: Path, engine: str | None) -> EngineName:
             f"{path}: the engine torch needs the folder of a finished run, got an exported file; give the run's "
             "folder, or the engine onnx"
         )
-    if engine == EngineName.onnx and (path.is_dir() or path.suffix == CHECKPOINT_SUFFIX):
+    if engine == EngineName.onnx and (path.is_dir() or path.suffix in WEIGHTS_SUFFIXES):
         raise InputError(
             f"{path}: the engine onnx needs a file that `fetal-lm export` wrote, got a run; write one with "
             f"`fetal-lm export {path} --output model.onnx`, or take the engine torch"

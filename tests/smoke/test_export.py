@@ -210,7 +210,9 @@ def test_what_is_no_run_or_lacks_a_package_is_said(trained, exported, tmp_path, 
     lonely = tmp_path / "weights" / "best.ckpt"
     lonely.parent.mkdir()
     shutil.copy(trained / "checkpoints" / "best.ckpt", lonely)
-    for model, message in ((lonely, "weights alone do not say"), (tmp_path, "row.json"), (exported, "row.json")):
+    for model, message in (
+        (lonely, "weights alone do not say"), (tmp_path, "row.json"), (exported, "exported already"),
+    ):  # fmt: skip
         refused = CliRunner().invoke(app, ["export", str(model), "--output", str(tmp_path / "m.onnx")])
         assert refused.exit_code == 2
         assert message in refused.output

@@ -81,6 +81,9 @@ def test_bad_input(trained, packed, tmp_path):
     nothing = invoke("package", tmp_path, "--output", tmp_path / "new")
     assert nothing.exit_code == 2
     assert "no row.json" in nothing.output
+    weights = invoke("package", packed / "weights.safetensors", "--output", tmp_path / "new")
+    assert weights.exit_code == 2
+    assert "got one of its files; give the folder" in weights.output
     (tmp_path / "file").write_text("")
     blocked = invoke("package", trained, "--output", tmp_path / "file" / "model")
     assert blocked.exit_code == 2

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import fetal_lm
+from fetal_lm.checkpoints import PACKED
 from fetal_lm.errors import InputError
+from fetal_lm.predict.released import EXPORTED, FOLDER
 from fetal_lm.trained import load_run
 
 
@@ -25,9 +26,6 @@ def test_what_is_no_finished_run_is_named(tmp_path, name, message):
     with pytest.raises(InputError, match=message) as raised:
         load_run(tmp_path / name)
     assert str(tmp_path / name) in str(raised.value)
-
-
-RELEASED = Path(fetal_lm.__file__).parent / "released"
 
 
 class Touches:
@@ -58,7 +56,7 @@ DEPTH = "    depth: 3\n"
 )
 def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, place, target):
     run, pickled = tmp_path / "run", tmp_path / "pickled"
-    shutil.copytree(RELEASED, run)
+    shutil.copytree(FOLDER, run)
     pickled.write_bytes(pickle.dumps(Touches(tmp_path / "touched")))
     named = f"{{_target_: {target}, filepath_or_buffer: {pickled}}}"
     config = run / "config.yaml"
@@ -76,7 +74,7 @@ def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, place, target):
 def test_a_configuration_that_makes_no_model_is_named(tmp_path):
     for was, becomes in (("loss:\n" + LOSS, ""), (DEPTH, "    deepness: 3\n")):
         run = tmp_path / f"run {len(becomes)}"
-        shutil.copytree(RELEASED, run)
+        shutil.copytree(FOLDER, run)
         config = run / "config.yaml"
         config.write_text(config.read_text().replace(was, becomes))
         with pytest.raises(InputError, match="this version of fetal_lm makes no model of it"):
@@ -85,9 +83,33 @@ def test_a_configuration_that_makes_no_model_is_named(tmp_path):
 
 def test_to_predict_needs_no_optimiser(tmp_path):
     run = tmp_path / "run"
-    shutil.copytree(RELEASED, run)
+    shutil.copytree(FOLDER, run)
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("fetal_lm.muon.Muon", "somebody.elses.Optimizer"))
     model = load_run(run).model
     with pytest.raises(RuntimeError, match="made to predict"):
         model._optimizer(model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("weights.safetensors", "model holds no row.json; weights alone do not say"),
+        ("model.onnx", "got a file that is exported already; give the folder of its run"),
+        ("notes.txt", "holds no row.json"),
+    ],
+)
+def test_a_file_without_its_run_is_named(tmp_path, name, message):
+    file = tmp_path / "model" / name
+    file.parent.mkdir()
+    file.touch()
+    with pytest.raises(InputError, match=message):
+        load_run(file)
+
+
+def test_a_packed_run_is_named_by_its_weights_too_and_its_other_files_are_said():
+    assert load_run(FOLDER / PACKED).digest == load_run(FOLDER).digest
+    with pytest.raises(InputError, match=r"model\.onnx: .* exported already"):
+        load_run(FOLDER / EXPORTED)
+    with pytest.raises(InputError, match=f"config.yaml: .* another file of a run; give its folder, {FOLDER}"):
+        load_run(FOLDER / "config.yaml")

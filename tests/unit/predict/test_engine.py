@@ -68,6 +68,7 @@ def test_a_model_and_an_engine_that_do_not_fit_are_refused(tmp_path):
         (tmp_path / "model.onnx", "torch", "engine torch needs the folder"),
         (tmp_path, "onnx", f"fetal-lm export {tmp_path} --output model.onnx"),
         (tmp_path / "best.ckpt", "onnx", "got a run"),
+        (tmp_path / "weights.safetensors", "onnx", "got a run"),
         (tmp_path, "tensorrt", "expected one of torch, onnx, got 'tensorrt'"),
     ):
         with pytest.raises(InputError, match=message):
