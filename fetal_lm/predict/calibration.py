@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from numbers import Real
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 SQUARE_TOLERANCE: Final = 0.01
 """Pixels whose height and width differ by a smaller share count as square: angles are off by a third of a degree."""
+
+SMALLEST_MM: Final = 0.0001
+LARGEST_MM: Final = 100.0
+"""Millimetres that a pixel may be: a thousand times less and more than in ultrasound images."""
+
+
+def may_be(mm_per_px: Any) -> bool:
+    """Whether something is a number that a spacing may be.
+
+    Example:
+        >>> [may_be(one) for one in (0.12, 100, 1e-320, float("nan"), True, "0.12")]
+        [True, True, False, False, False, False]
+    """
+    # True is a number in Python, and is no spacing.
+    number = isinstance(mm_per_px, Real) and not isinstance(mm_per_px, bool)
+    return number and bool(SMALLEST_MM <= mm_per_px <= LARGEST_MM)
 
 
 class Spacing(NamedTuple):

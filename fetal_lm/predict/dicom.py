@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
-from fetal_lm.predict.calibration import UNKNOWN, Calibration, Region, Spacing
+from fetal_lm.predict.calibration import UNKNOWN, Calibration, Region, Spacing, may_be
 from fetal_lm.predict.elements import value_of
 from fetal_lm.predict.window import windowed
 
@@ -139,7 +138,7 @@ def _spacing(x: object, y: object, mm: float) -> Spacing:
         spacing = Spacing(*(abs(float(str(value))) * mm for value in (x, y)))
     except ValueError:
         return UNKNOWN
-    return spacing if all(0 < value < math.inf for value in spacing) else UNKNOWN
+    return spacing if all(map(may_be, spacing)) else UNKNOWN
 
 
 def _grey(frame: np.ndarray, header: Dataset, number: int) -> UInt8[np.ndarray, "H W"]:

@@ -6,7 +6,6 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from jaxtyping import Float32, UInt8
 from fetal_lm import geometry
 from fetal_lm.data.images import grey_of
 from fetal_lm.errors import InputError
-from fetal_lm.predict.calibration import Calibration, uniform
+from fetal_lm.predict.calibration import LARGEST_MM, SMALLEST_MM, Calibration, may_be, uniform
 from fetal_lm.predict.engine import open_engine
 from fetal_lm.predict.measurement import Measurement, brightness_of, measurement_of
 
@@ -58,7 +57,8 @@ class Predictor:
             mm_per_px: pixel spacing; without it millimetres are NaN.
 
         Raises:
-            InputError: the image is no array or of another shape or type, or the spacing is no positive number.
+            InputError: the image is no array or of another shape or type, or the spacing is no number that one may
+                be (`calibration.may_be`).
         """
         return self.measure_batch([grey_of(image)], [uniform(_checked_spacing(mm_per_px))])[0]
 
@@ -131,8 +131,9 @@ def _one_opencv_thread() -> Iterator[None]:
 def _checked_spacing(mm_per_px: Any) -> float:
     if mm_per_px is None:
         return math.nan
-    # True is a number in Python, and is no spacing.
-    number = isinstance(mm_per_px, Real) and not isinstance(mm_per_px, bool)
-    if not number or not 0 < float(mm_per_px) < math.inf:
-        raise InputError(f"mm_per_px: expected a positive number of millimetres per pixel, got {mm_per_px!r}")
+    if not may_be(mm_per_px):
+        raise InputError(
+            f"mm_per_px: expected a positive number of millimetres per pixel from {SMALLEST_MM:g} to {LARGEST_MM:g}, "
+            f"got {mm_per_px!r}; leave it out where it is not known"
+        )
     return float(mm_per_px)

@@ -13,10 +13,12 @@ from typing import Final
 from fetal_lm.data.adapters.csv_rows import CsvRow, column_names, read_rows
 from fetal_lm.data.images import digest, is_there
 from fetal_lm.errors import InputError
-from fetal_lm.predict.calibration import Calibration, uniform
+from fetal_lm.predict.calibration import LARGEST_MM, SMALLEST_MM, Calibration, may_be, uniform
 
 LAYOUTS: Final = (("image", "mm_per_px"), ("filename", "pixel size(mm)"))
 """Columns of the CSV: this project's own, and HC18's."""
+
+_EXPECTED: Final = f"a positive number of mm per pixel from {SMALLEST_MM:g} to {LARGEST_MM:g}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def read_spacings(text: str | None) -> Spacings:
         text: a number of mm per px, the path of a CSV, or None.
 
     Raises:
-        InputError: the number is not positive, or the CSV cannot be read or has a cell that is no positive number.
+        InputError: the number is none that a spacing may be (`calibration.may_be`), or the CSV cannot be read or has
+            a cell with such a number or text.
 
     Example:
         >>> read_spacings("0.12").number
@@ -109,8 +112,8 @@ def read_spacings(text: str | None) -> Spacings:
         number = float(text)
     except ValueError:
         return _read_csv(Path(text).expanduser())
-    if not 0 < number < math.inf:
-        raise InputError(f"--spacing: expected a positive number of mm per pixel or a CSV, got {text}")
+    if not may_be(number):
+        raise InputError(f"--spacing: expected {_EXPECTED} or a CSV, got {text}; leave it out where it is not known")
     return Spacings(number=number)
 
 
@@ -145,6 +148,6 @@ def _value(row: CsvRow, column: str) -> float:
     if not row.cells[column]:
         return math.nan
     value = row.number(column)
-    if value <= 0:
-        raise row.error(column, "a positive number of mm per pixel", f"{value:g}", "correct the cell or empty it")
+    if not may_be(value):
+        raise row.error(column, _EXPECTED, f"{value:g}", "correct the cell or empty it")
     return value

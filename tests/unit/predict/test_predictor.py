@@ -38,16 +38,19 @@ def test_what_is_no_array_is_said(measure, image):
         measure(image)
 
 
-@pytest.mark.parametrize("spacing", ["0.1", True, np.True_, 0, -0.1, float("nan"), float("inf"), [0.1], 1j])
-def test_a_spacing_that_is_no_positive_number_is_said(measure, spacing):
-    with pytest.raises(InputError, match="mm_per_px: expected a positive number"):
+@pytest.mark.parametrize(
+    "spacing", ["0.1", True, np.True_, 0, -0.1, float("nan"), float("inf"), [0.1], 1j, 1e-320, 1e-5, 101, 10**400]
+)
+def test_a_spacing_that_none_can_be_is_said(measure, spacing):
+    with pytest.raises(InputError, match=r"mm_per_px: expected a positive number of .* from 0\.0001 to 100, got"):
         measure(IMAGE, spacing)
 
 
-@pytest.mark.parametrize("spacing", [0.5, np.float32(0.5), np.float64(0.5), Fraction(1, 2)])
+@pytest.mark.parametrize("spacing", [0.5, np.float32(0.5), np.float64(0.5), np.float16(0.5), Fraction(1, 2)])
 def test_any_number_is_a_spacing(measure, spacing):
     assert measure(IMAGE, spacing).ofd_mm == pytest.approx(30)
     assert measure(IMAGE, 2).ofd_mm == pytest.approx(120)
+    assert measure(IMAGE, 0.0001).ofd_mm == pytest.approx(0.006)
 
 
 def test_of_no_images_there_are_no_measurements(monkeypatch):

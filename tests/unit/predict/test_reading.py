@@ -260,7 +260,7 @@ def test_dicom_regions_go_before_pixel_spacing_and_rows_are_y(tmp_path):
 
 
 def test_a_spacing_that_cannot_be_read_is_not_known(tmp_path):
-    for value in ("0.3", "0.3\\0.2\\0.1"):
+    for value in ("0.3", "0.3\\0.2\\0.1", "1e-320\\1e-320", "0.2\\1e6"):
         alone = write_dicom(tmp_path / "a.dcm", GREY[None], PixelSpacing=value)
         assert not next(frames_of(alone)).calibration.whole.known
     odd = region(0, 0, 79, 53, (0.01, 0.02))
@@ -407,7 +407,7 @@ def test_a_file_name_that_two_images_have_is_refused(tmp_path):
     read_spacings(str(table)).check(images)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "absent.csv", "a" * 300])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e-320", "0.00009", "101", "absent.csv", "a" * 300])
 def test_a_wrong_spacing_is_said(text):
     with pytest.raises(InputError, match="--spacing"):
         read_spacings(text)
@@ -417,9 +417,10 @@ def test_hc18s_own_table_is_read_and_a_wrong_cell_named(tmp_path):
     table = tmp_path / "hc18.csv"
     table.write_text("filename,pixel size(mm),head circumference (mm)\na.png,0.5,100\n")
     assert read_spacings(str(table)).by_name == {"a.png": 0.5}
-    table.write_text("image,mm_per_px\na.png,0.5\nb.png,-1\n")
-    with pytest.raises(InputError, match="line 3, column 'mm_per_px'"):
-        read_spacings(str(table))
+    for cell in ("-1", "1e-320", "1000"):
+        table.write_text(f"image,mm_per_px\na.png,0.5\nb.png,{cell}\n")
+        with pytest.raises(InputError, match=r"line 3, column 'mm_per_px': .* from 0\.0001 to 100, got"):
+            read_spacings(str(table))
     table.write_text("picture,mm\na.png,0.5\n")
     with pytest.raises(InputError, match="'image', 'mm_per_px'"):
         read_spacings(str(table))
