@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from fetal_lm.geometry import FITS, Fit, Size
 from fetal_lm.landmarks import NAMES
@@ -13,6 +13,11 @@ from fetal_lm.landmarks import NAMES
 IMAGE: Final = "image"
 POINTS: Final = "points"
 CONFIDENCE: Final = "confidence"
+
+_LANDMARKS: Final = len(NAMES)
+_INPUTS: Final = {IMAGE: ("tensor(uint8)", (None, None, None))}
+_OUTPUTS: Final = {POINTS: ("tensor(float)", (None, _LANDMARKS, 2)), CONFIDENCE: ("tensor(float)", (None, _LANDMARKS))}
+"""Types and shapes by name; None is an axis of any length."""
 
 _MARK: Final = "fetal_lm head landmarks"
 _VERSION: Final = "1"
@@ -86,3 +91,36 @@ def about_of(properties: Mapping[str, str]) -> About:
         return About(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"what it says about itself is damaged ({error!r}); export the run again") from error
+
+
+@runtime_checkable
+class Value(Protocol):
+    """What goes into a graph or comes out, as onnxruntime describes it; an axis of any length has a name or None."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
+def check_graph(inputs: Sequence[Value], outputs: Sequence[Value]) -> None:
+    """Makes sure that a graph is what its file says: properties can be copied from another.
+
+    Raises:
+        ValueError: something else goes in or comes out; the message says what and what to do.
+    """
+    for kind, values, expected in (("takes", inputs, _INPUTS), ("gives", outputs, _OUTPUTS)):
+        found = {value.name: value for value in values}
+        if found.keys() != expected.keys() or not all(_is(found[name], *expected[name]) for name in expected):
+            wanted = ", ".join(_described(name, *of) for name, of in expected.items())
+            got = ", ".join(_described(value.name, value.type, value.shape) for value in values)
+            raise ValueError(f"its graph {kind} {got or 'nothing'}, not {wanted}; export the run again")
+
+
+def _is(value: Value, kind: str, shape: Sequence[int | None]) -> bool:
+    # Of an axis of any length, no number.
+    lengths = [length if isinstance(length, int) else None for length in value.shape]
+    return value.type == kind and lengths == list(shape)
+
+
+def _described(name: str, kind: str, shape: Sequence[int | str | None]) -> str:
+    return f"{name} {kind} [{', '.join('any' if isinstance(one, str | None) else str(one) for one in shape)}]"

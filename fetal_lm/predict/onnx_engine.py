@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict.engine import Found
-from fetal_lm.predict.exported import CONFIDENCE, IMAGE, POINTS, about_of
+from fetal_lm.predict.exported import CONFIDENCE, IMAGE, POINTS, about_of, check_graph
 
 
 class OnnxEngine:
@@ -26,7 +26,8 @@ class OnnxEngine:
         path: of it, for messages.
 
     Raises:
-        InputError: onnxruntime is not installed, or the file is no ONNX model or not one of this package's.
+        InputError: onnxruntime is not installed, or the file is no ONNX model or not one of this package's, by
+            what it says about itself or by what goes in and out of its graph.
     """
 
     def __init__(self, content: bytes, *, path: Path) -> None:
@@ -46,6 +47,7 @@ class OnnxEngine:
             ) from error
         try:
             about = about_of(self._session.get_modelmeta().custom_metadata_map)
+            check_graph(self._session.get_inputs(), self._session.get_outputs())
         except ValueError as error:
             raise InputError(f"{path}: expected a model that `fetal-lm export` wrote, but {error}") from error
         self.digest = hashlib.sha256(content).hexdigest()

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from fetal_lm.errors import InputError
@@ -29,12 +30,28 @@ def onnx():
     return pytest.importorskip("onnx", reason="onnx is not installed")
 
 
-def write_model(onnx, path, properties):
-    """The smallest model: what goes in comes out."""
-    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", values[:1], values[1:])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
-    onnx.helper.set_model_props(model, properties)
+ONES = {"points": ("FLOAT", ["batch", 4, 2]), "confidence": ("FLOAT", ["batch", 4])}
+GREYS = ("UINT8", ["batch", "height", "width"])
+
+
+def write_model(onnx, path, properties, *, image=GREYS, outputs=ONES, name="image"):
+    """The smallest model: it finds the same everywhere, in as many images as there are."""
+    make, types = onnx.helper, onnx.TensorProto
+    nodes = [make.make_node("Shape", [name], ["batch"], start=0, end=1)]
+    values = []
+    for output, (kind, shape) in outputs.items():
+        one = make.make_tensor("one", getattr(types, kind), [1], [1])
+        lengths = [length for length in shape if isinstance(length, int)]
+        nodes += [
+            make.make_node("Constant", [], [f"{output}.lengths"], value_ints=lengths),
+            make.make_node("Concat", ["batch", f"{output}.lengths"], [f"{output}.shape"], axis=0),
+            make.make_node("ConstantOfShape", [f"{output}.shape"], [output], value=one),
+        ]
+        values.append(make.make_tensor_value_info(output, getattr(types, kind), shape))
+    given = make.make_tensor_value_info(name, getattr(types, image[0]), image[1])
+    graph = make.make_graph(nodes, "g", [given], values)
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 20)], ir_version=9)
+    make.set_model_props(model, properties)
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -92,8 +109,30 @@ def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path, onnx):
         open_engine(write_model(onnx, tmp_path / "theirs.onnx", {"format": "yolo"}))
     opened = open_engine(write_model(onnx, tmp_path / "ours.onnx", ABOUT.properties()))
     assert (opened.size_net, opened.fit, opened.low_confidence) == ((64, 96), "letterbox", 0.3)
+    found = opened.find(np.zeros((3, 64, 96), np.uint8))
+    assert (found.points.shape, found.confidence.shape) == ((3, 4, 2), (3, 4))
     # Whatever it is called, where the engine is named.
     assert open_engine(write_model(onnx, tmp_path / "ours.bin", ABOUT.properties()), "onnx").fit == "letterbox"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "pixels"}, r"takes pixels tensor\(uint8\) \[any, any, any\], not image tensor\(uint8\)"),
+        ({"image": ("FLOAT", ["batch", "height", "width"])}, r"takes image tensor\(float\)"),
+        ({"image": ("UINT8", ["batch", "height"])}, r"\[any, any\], not image"),
+        ({"image": ("UINT8", [1, 64, 96])}, r"\[1, 64, 96\], not image .*\[any, any, any\]"),
+        ({"outputs": {"points": ONES["points"]}}, r"gives points .*, not points .*, confidence"),
+        ({"outputs": {**ONES, "more": ONES["confidence"]}}, r"more tensor\(float\) .*, not points"),
+        ({"outputs": {**ONES, "points": ("FLOAT", ["batch", 2, 2])}}, r"\[any, 2, 2\]"),
+        ({"outputs": {**ONES, "points": ("FLOAT", ["batch", 8])}}, r"\[any, 8\]"),
+        ({"outputs": {**ONES, "confidence": ("INT64", ["batch", 4])}}, r"confidence tensor\(int64\)"),
+    ],
+)
+def test_another_graph_under_our_properties_is_refused(tmp_path, onnx, changes, message):
+    path = write_model(onnx, tmp_path / "theirs.onnx", ABOUT.properties(), **changes)
+    with pytest.raises(InputError, match=rf"theirs\.onnx: expected a model .* its graph .*{message}.*export the run"):
+        open_engine(path)
 
 
 def test_a_missing_package_is_said(tmp_path, monkeypatch):
