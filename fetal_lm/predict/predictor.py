@@ -60,21 +60,37 @@ class Predictor:
             InputError: the image is no array or of another shape or type, or the spacing is no number that one may
                 be (`calibration.may_be`).
         """
-        return self.measure_batch([grey_of(image)], [uniform(_checked_spacing(mm_per_px))])[0]
+        return self._measure([grey_of(image)], [uniform(_checked_spacing(mm_per_px))])[0]
 
-    def measure_batch(
-        self, images: Sequence[UInt8[np.ndarray, "_ _"]], calibrations: Sequence[Calibration]
-    ) -> list[Measurement]:
-        """Measures grey images of any sizes in one pass of the network.
+    def measure_batch(self, images: Sequence[np.ndarray], calibrations: Sequence[Calibration]) -> list[Measurement]:
+        """Measures images of any sizes in one pass of the network.
 
         Args:
-            images: grey, 0 to 255; see `data.images.grey_of` and `read_grey`.
-            calibrations: of each.
+            images: each as `measure` takes it.
+            calibrations: of each; of a number of millimetres per pixel, or of NaN, `calibration.uniform` makes one.
 
         Returns:
             A measurement of each; of no images, none.
+
+        Raises:
+            InputError: an image or a spacing is none that `measure` takes, there is not a calibration for each image,
+                or one is none.
         """
-        if not len(images):
+        greys = [_grey(number, image) for number, image in enumerate(_listed("images", images))]
+        given = _listed("calibrations", calibrations)
+        if len(given) != len(greys):
+            raise InputError(
+                f"calibrations: expected one for each of {len(greys)} images, got {len(given)}; where a spacing is not "
+                "known, give Calibration()"
+            )
+        for number, calibration in enumerate(given):
+            _check_calibration(number, calibration)
+        return self._measure(greys, given)
+
+    def _measure(
+        self, images: Sequence[UInt8[np.ndarray, "_ _"]], calibrations: Sequence[Calibration]
+    ) -> list[Measurement]:
+        if not images:
             return []
         size_net, fit = self._engine.size_net, self._engine.fit
         with _one_opencv_thread():
@@ -137,3 +153,33 @@ def _checked_spacing(mm_per_px: Any) -> float:
             f"got {mm_per_px!r}; leave it out where it is not known"
         )
     return float(mm_per_px)
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    try:
+        return list(given)
+    except TypeError as error:
+        raise InputError(f"{name}: expected a list, one for each image, got {type(given).__name__}") from error
+
+
+def _grey(number: int, image: Any) -> UInt8[np.ndarray, "H W"]:
+    try:
+        return grey_of(image)
+    except InputError as error:
+        raise InputError(f"images[{number}]: {error}") from error
+
+
+def _check_calibration(number: int, calibration: Any) -> None:
+    if not isinstance(calibration, Calibration):
+        raise InputError(
+            f"calibrations[{number}]: expected a Calibration, got {type(calibration).__name__}; make one of a number "
+            "of millimetres per pixel with fetal_lm.predict.calibration.uniform"
+        )
+    for spacing in (calibration.whole, *(region.spacing for region in calibration.regions)):
+        for mm_per_px in spacing:
+            # NaN alone is not equal to itself.
+            if not (may_be(mm_per_px) or mm_per_px != mm_per_px):
+                raise InputError(
+                    f"calibrations[{number}]: expected millimetres per pixel from {SMALLEST_MM:g} to {LARGEST_MM:g}, "
+                    f"or NaN where they are not known, got {mm_per_px!r}"
+                )

@@ -8,11 +8,12 @@ import pytest
 
 from fetal_lm.errors import InputError
 from fetal_lm.predict import predictor
-from fetal_lm.predict.calibration import Calibration, Spacing
+from fetal_lm.predict.calibration import Calibration, Region, Spacing, uniform
 from fetal_lm.predict.engine import Found
 
 HEAD = np.array([[10.0, 30.0], [70.0, 30.0], [40.0, 5.0], [40.0, 53.0]], np.float32)
 IMAGE = np.zeros((54, 80), np.uint8)
+KNOWN = uniform(0.5)
 
 
 class Seeing:
@@ -53,9 +54,48 @@ def test_any_number_is_a_spacing(measure, spacing):
     assert measure(IMAGE, 0.0001).ofd_mm == pytest.approx(0.006)
 
 
-def test_of_no_images_there_are_no_measurements(monkeypatch):
+@pytest.fixture
+def measure_batch(monkeypatch):
     monkeypatch.setattr(predictor, "open_engine", lambda *_: Seeing())
-    assert predictor.Predictor("model").measure_batch([], []) == []
+    unchecked, opened = inspect.unwrap(predictor.Predictor.measure_batch), predictor.Predictor("model")
+    return lambda images, calibrations: unchecked(opened, images, calibrations)
+
+
+def test_of_no_images_there_are_no_measurements(measure_batch):
+    assert measure_batch([], []) == []
+
+
+def test_a_batch_takes_what_one_call_takes(measure, measure_batch):
+    colour = np.dstack([IMAGE] * 3).astype(np.uint16)
+    stack = np.stack([IMAGE, IMAGE])
+    for images in ([IMAGE, colour], (colour, IMAGE), stack):
+        first, second = measure_batch(images, [uniform(0.5), Calibration()])
+        assert first.ofd_mm == measure(IMAGE, 0.5).ofd_mm
+        assert np.isnan(second.ofd_mm)
+
+
+@pytest.mark.parametrize(
+    ("images", "calibrations", "message"),
+    [
+        ([IMAGE, IMAGE.astype(float)], [KNOWN] * 2, r"images\[1\]: expected an image of 8 or 16 bits .* got float64"),
+        ([IMAGE[0]], [KNOWN], r"images\[0\]: expected an image of shape \[H, W\]"),
+        ([IMAGE[:0]], [KNOWN], r"images\[0\]: expected an image of shape .* got \[0, 80\]"),
+        ([None], [KNOWN], r"images\[0\]: .* got NoneType"),
+        (IMAGE, [KNOWN], r"images\[0\]: expected an image of shape .* got \[80\]"),
+        (None, [KNOWN], "images: expected a list, one for each image, got NoneType"),
+        ([IMAGE], None, "calibrations: expected a list, .* got NoneType"),
+        ([IMAGE], 0.5, "calibrations: expected a list, .* got float"),
+        ([IMAGE] * 2, [KNOWN], "calibrations: expected one for each of 2 images, got 1"),
+        ([], [KNOWN], "calibrations: expected one for each of 0 images, got 1"),
+        ([IMAGE], [0.5], r"calibrations\[0\]: expected a Calibration, got float; make .*uniform"),
+        ([IMAGE] * 2, [KNOWN, uniform(0.0)], r"calibrations\[1\]: expected millimetres .*, got 0\.0"),
+        ([IMAGE], [Calibration(Spacing(1e-320, 0.1))], r"calibrations\[0\]: .* from 0\.0001 to 100, .* got 1e-320"),
+        ([IMAGE], [Calibration(regions=(Region(0, 0, 9, 9, Spacing(0.1, -1.0)),))], r"got -1\.0"),
+    ],
+)
+def test_what_a_batch_cannot_be_of_is_said(measure_batch, images, calibrations, message):
+    with pytest.raises(InputError, match=message):
+        measure_batch(images, calibrations)
 
 
 @pytest.mark.parametrize("aspect", [0.5, 1.0, 1.3])
