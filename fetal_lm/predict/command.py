@@ -38,11 +38,38 @@ class _Pending(NamedTuple):
     calibration: Calibration
 
 
+class _Pictures(NamedTuple):
+    """Where pictures lie.
+
+    Attributes:
+        folder: of all of them.
+        root: the folder that holds all files that are measured.
+        wanted: whether there are to be any.
+    """
+
+    folder: Path
+    root: Path
+    wanted: bool
+
+    def lack(self, file: Path, number: int, *, one_of_many: bool) -> bool:
+        """Whether a frame is to have one and has none."""
+        return self.wanted and not self.path(file, number, one_of_many=one_of_many).exists()
+
+    def path(self, file: Path, number: int, *, one_of_many: bool) -> Path:
+        """Of a frame: below the folder as the file below its own."""
+        relative = Path(os.path.abspath(file)).relative_to(self.root)  # noqa: PTH100  # Links stay as they are.
+        # No two images share one: neither a.png and a.jpg, nor a.jpg and a.jpg.png, nor a.png and a DICOM called a.
+        if one_of_many or not relative.suffix:
+            return self.folder / relative / f"{number:04d}.png"
+        plain = relative.suffix == ".png" and "." not in relative.stem
+        return self.folder / relative.with_name(_short(relative.name if plain else f"{relative.name}.png"))
+
+
 class _Counts:
     """What the command says at its end."""
 
     def __init__(self) -> None:
-        self.measured = self.flagged = self.without_mm = self.broken = 0
+        self.measured = self.flagged = self.without_mm = self.broken = self.undrawn = 0
 
 
 def predict(
@@ -69,7 +96,7 @@ def predict(
         model: see `Predictor`.
         engine: see `Predictor`.
         as_json: whether JSON is wanted too; one that is there is kept in step with the table that is gone on with.
-        overlays: whether pictures are wanted.
+        overlays: whether pictures are wanted; of what had a row before they are not drawn later.
         resume: whether to go on with the table in `output`: what was measured stays, what could not be read is tried
             again.
         console: where to print.
@@ -85,6 +112,7 @@ def predict(
     spacings.check(files)
     root = common_folder(paths)
     predictor = Predictor(model, engine=engine)
+    pictures = _Pictures(output / OVERLAYS, root, overlays)
     counts, written = _Counts(), [output / FILE_NAME]
     made_with = {
         "model": predictor.digest,
@@ -97,12 +125,13 @@ def predict(
     with Table(output, resume=resume, made_with=made_with, again=files) as table:
         try:
             counts.broken = table.failed_before
-            for batch in _batches(files, spacings, table, counts):
+            for batch in _batches(files, spacings, table, counts, pictures):
                 heads = predictor.measure_batch([one.frame.image for one in batch], [one.calibration for one in batch])
                 # The picture first: what has a row is not drawn again.
                 for one, head in zip(batch, heads, strict=True):
                     if overlays:
-                        write_overlay(one.frame.image, head, output / OVERLAYS / _picture(one, root))
+                        picture = pictures.path(one.file, one.frame.number, one_of_many=one.frame.one_of_many)
+                        write_overlay(one.frame.image, head, picture)
                 table.append(
                     measured_row(str(one.file), one.frame.number, head) for one, head in zip(batch, heads, strict=True)
                 )
@@ -123,17 +152,24 @@ def predict(
     return BROKEN if counts.broken else MEASURED
 
 
-def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _Counts) -> Iterator[list[_Pending]]:
-    """Frames that have no row yet, some at a time; files that cannot be read become rows here, in their place."""
+def _batches(
+    files: Sequence[Path], spacings: Spacings, table: Table, counts: _Counts, pictures: _Pictures
+) -> Iterator[list[_Pending]]:
+    """Frames that have no row yet, some at a time; files that cannot be read become rows here, in their place.
+
+    Frames that have a row and lack a picture are counted.
+    """
     pending: list[_Pending] = []
     for file in tqdm(files, desc="measuring", unit="file"):
         name = str(file)
         try:
             # A still image has one row, and need not be decoded again.
             if table.has(file, 1) and not may_hold_many(file):
+                counts.undrawn += pictures.lack(file, 1, one_of_many=False)
                 continue
             for frame in frames_of(file):
                 if table.has(file, frame.number):
+                    counts.undrawn += pictures.lack(file, frame.number, one_of_many=frame.one_of_many)
                     continue
                 pending.append(_Pending(file, frame, spacings.of(file, frame.calibration)))
                 if len(pending) == BATCH or sum(one.frame.image.size for one in pending) > BATCH_PX:
@@ -147,16 +183,6 @@ def _batches(files: Sequence[Path], spacings: Spacings, table: Table, counts: _C
             counts.broken += 1
     if pending:
         yield pending
-
-
-def _picture(one: _Pending, root: Path) -> Path:
-    """Where the overlay lies below its folder: as the file below the folder that holds all files."""
-    relative = Path(os.path.abspath(one.file)).relative_to(root)  # noqa: PTH100  # Links stay as they are.
-    # No two images share a picture: neither a.png and a.jpg, nor a.jpg and a.jpg.png, nor a.png and a DICOM called a.
-    if one.frame.one_of_many or not relative.suffix:
-        return relative / f"{one.frame.number:04d}.png"
-    plain = relative.suffix == ".png" and "." not in relative.stem
-    return relative.with_name(_short(relative.name if plain else f"{relative.name}.png"))
 
 
 def _short(name: str) -> str:
@@ -179,6 +205,11 @@ def _print_summary(console: Console, counts: _Counts, spacings: Spacings, writte
     if counts.without_mm:
         where = "give --spacing" if spacings.csv is None else f"no spacing in {spacings.csv} for them"
         lines.append(f"{counts.without_mm} frames without a pixel spacing: millimetres are empty; {where}")
+    if counts.undrawn:
+        lines.append(
+            f"{counts.undrawn} frames were measured before without a picture and are not drawn now; measure them into "
+            "another folder for that"
+        )
     if counts.broken:
         lines.append(f"{counts.broken} files could not be read; the column `error` says why")
     for line in [*lines, *(f"wrote {path}" for path in written)]:

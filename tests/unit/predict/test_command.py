@@ -108,3 +108,27 @@ def test_a_json_that_may_be_somebody_elses_stays(scans, predict, tmp_path):
     write_image(scans / "a.png")
     assert predict() == 0
     assert described.read_text() == "theirs"
+
+
+def test_what_has_a_row_and_no_picture_is_said_once(scans, predict, tmp_path, capsys):
+    said = "2 frames were measured before without a picture and are not drawn now"
+    for name in "ab":
+        write_image(scans / f"{name}.png")
+    assert predict(overlays=False) == 0
+    assert predict(overlays=False, resume=True) == 0
+    assert "picture" not in capsys.readouterr().out
+    write_image(scans / "c.png")
+    assert predict(resume=True) == 0
+    assert capsys.readouterr().out.count(said) == 1
+    assert [path.name for path in (tmp_path / "out" / "overlays").iterdir()] == ["c.png"]
+
+
+def test_of_pages_too_and_not_where_there_are_pictures(scans, predict, tmp_path, capsys):
+    assert cv2.imwritemulti(str(scans / "a.tif"), [np.zeros(SIZE, np.uint8)] * 3)
+    write_image(scans / "b.png")
+    assert predict() == 0
+    assert predict(resume=True) == 0
+    assert "picture" not in capsys.readouterr().out
+    (tmp_path / "out" / "overlays" / "a.tif" / "0002.png").unlink()
+    assert predict(resume=True) == 0
+    assert "1 frames were measured before without a picture" in capsys.readouterr().out
