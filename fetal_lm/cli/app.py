@@ -369,7 +369,7 @@ def predict(
     from fetal_lm.predict.command import predict as measure
 
     if not output:  # As a path it would be the folder that one is in.
-        raise InputError("--output: expected a folder for the results, got an empty path; . is the folder you are in")
+        raise InputError("--output: expected a folder, got an empty path; give '.' for the folder you are in")
     code = measure(
         paths,
         spacing=spacing,

@@ -37,7 +37,7 @@ def image_files(paths: Sequence[str], *, overlays: Path) -> list[Path]:
             is no image at all.
     """
     if not all(paths):
-        raise InputError("expected files, folders or patterns, got an empty path; . is the folder that you are in")
+        raise InputError("expected files, folders or patterns, got an empty path; give '.' for the folder you are in")
     results = overlays.resolve()
     found: dict[Path, Path] = {}
     for text in paths:
