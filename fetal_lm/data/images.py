@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from fetal_lm.data.tiff import black_is_zero
+from fetal_lm.data import tiff
 from fetal_lm.errors import InputError
 from fetal_lm.geometry import Size
 
@@ -26,7 +26,6 @@ _JPEG_START: Final = b"\xff\xd8\xff"
 _JPEG_END: Final = b"\xff\xd9"
 _JPEG_SCAN: Final = 0xDA
 _JPEG_WITHOUT_LENGTH: Final = (0x01, *range(0xD0, 0xDA))
-_TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_DAMAGES: Final = (
     OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, struct.error,
     Image.DecompressionBombError,
@@ -56,7 +55,7 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
     # Which damage OpenCV reports depends on its version; some decode a truncated file and leave the rest grey or black.
     elif content.startswith(_JPEG_START) and not _has_an_end(content):
         raise _damaged(path, "the JPEG has no end marker: the file is truncated")
-    elif content.startswith(_TIFF_STARTS):
+    elif content.startswith(tiff.STARTS):
         try:
             image = _checked_tiff(content)
         except UnidentifiedImageError:
@@ -66,12 +65,12 @@ def read_grey(path: Path, *, size_orig: Size | None = None) -> UInt8[np.ndarray,
             raise _damaged(path, f"the TIFF cannot be decoded ({error})") from error
     if content and image is None:
         # OpenCV turns more kinds of files from version to version.
-        turned = content.startswith((_JPEG_START, *_TIFF_STARTS))
+        turned = content.startswith((_JPEG_START, *tiff.STARTS))
         flags = _GREY if turned else _GREY | cv2.IMREAD_IGNORE_ORIENTATION
         try:
             image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-            if image is not None and image.dtype == np.uint16 and content.startswith(_TIFF_STARTS):
-                image = black_is_zero(content, 0, image)
+            if image is not None and image.dtype == np.uint16 and content.startswith(tiff.STARTS):
+                image = tiff.black_is_zero(content, 0, image)
         except (cv2.error, struct.error) as error:
             raise _damaged(path, f"OpenCV cannot decode it ({getattr(error, 'err', error)})") from error
     if image is None:
@@ -98,11 +97,15 @@ def read_pages(path: Path, count: int) -> Iterator[UInt8[np.ndarray, "_ _"]]:
     content = _bytes(path)
     for number in range(count):
         try:
-            page = _checked_tiff(content, number)
+            try:
+                page = _checked_tiff(content, number)
+            except UnidentifiedImageError:
+                # Pillow knows fewer kinds of pixels than OpenCV.
+                page = None
             if page is None:
                 _, pages = cv2.imdecodemulti(np.frombuffer(content, np.uint8), _GREY, range=(number, number + 1))
                 (page,) = pages
-                page = black_is_zero(content, number, page) if page.dtype == np.uint16 else page
+                page = tiff.black_is_zero(content, number, page) if page.dtype == np.uint16 else page
         except (*_TIFF_DAMAGES, cv2.error) as error:
             raise _damaged(path, f"page {number + 1} of {count} cannot be decoded ({error})") from error
         yield _checked_grey(path, page)

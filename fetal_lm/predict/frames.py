@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from fetal_lm.data import tiff
 from fetal_lm.data.images import read_grey, read_pages
 from fetal_lm.errors import InputError
 from fetal_lm.predict.calibration import Calibration
@@ -75,13 +77,29 @@ def _checked_pages(path: Path) -> int:
             raise _too_large(path, error) from error
         except (OSError, ValueError, SyntaxError, EOFError):
             # Pillow knows fewer kinds of pixels than OpenCV, which says what is wrong if anything is.
-            return 1
-        with header:
-            # Animations are not ultrasound; their first picture stands for them.
-            sizes = _page_sizes(path, header) if header.format == "TIFF" else [header.size]
+            sizes = _described_sizes(path)
+        else:
+            with header:
+                # Animations are not ultrasound; their first picture stands for them.
+                sizes = _page_sizes(path, header) if header.format == "TIFF" else [header.size]
     for width, height in sizes:
         _check(path, width, height)
-    return len(sizes)
+    return max(1, len(sizes))
+
+
+def _described_sizes(path: Path) -> list[tuple[int, int]]:
+    """Of the pages of a TIFF that OpenCV alone may decode; none of another file."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        # Whoever reads it says what is wrong.
+        return []
+    if not content.startswith(tiff.STARTS):
+        return []
+    try:
+        return [(width, height) for height, width in tiff.page_sizes(content)]
+    except struct.error as error:
+        raise _unlisted(path, error) from error
 
 
 def _page_sizes(path: Path, header: Image.Image) -> list[tuple[int, int]]:
@@ -93,10 +111,14 @@ def _page_sizes(path: Path, header: Image.Image) -> list[tuple[int, int]]:
     except Image.DecompressionBombError as error:
         raise _too_large(path, error) from error
     except Exception as error:  # Pillow raises whatever the damage leads to.
-        raise InputError(
-            f"{path}: expected a whole TIFF, but its pages cannot be listed ({error}); copy or download the file again"
-        ) from error
+        raise _unlisted(path, error) from error
     return sizes
+
+
+def _unlisted(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: expected a whole TIFF, but its pages cannot be listed ({error}); copy or download the file again"
+    )
 
 
 def _too_large(path: Path, error: Exception) -> InputError:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fetal_lm.data import images
+from fetal_lm.data import images, tiff
 from fetal_lm.errors import InputError
+from fetal_lm.predict.frames import frames_of
 
 GREY = np.random.default_rng(0).integers(0, 256, (54, 80), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (54, 80, 3), dtype=np.uint8)
@@ -88,6 +89,30 @@ def test_each_page_of_a_tiff_has_its_own_white(tmp_path, big):
     path, deep = tmp_path / "a.tif", GREY.astype(np.uint16) * 257
     path.write_bytes(tiff_of((deep, 1), (~deep, 0), (deep, 1), order="<", big=big))
     np.testing.assert_array_equal(list(images.read_pages(path, 3)), [GREY] * 3)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pages_that_one_decoder_alone_knows_are_all_frames(tmp_path, order):
+    path, deep = tmp_path / "a.tif", ~(GREY.astype(np.uint16) * 257)
+    path.write_bytes(tiff_of((deep, 0), (deep[:20], 0), order=order))
+    frames = list(frames_of(path))
+    assert [frame.number for frame in frames] == [1, 2]
+    np.testing.assert_array_equal(frames[0].image, GREY)
+    np.testing.assert_array_equal(frames[1].image, GREY[:20])
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"its pages cannot be listed|page 2 of 2 cannot be decoded"):
+        list(frames_of(path))
+    huge = tiff_of((deep, 0), order=order)
+    at = huge.rindex(struct.pack(f"{order}HHII", 256, 4, 1, deep.shape[1])) + 8
+    path.write_bytes(huge[:at] + struct.pack(f"{order}I", 10**7) + huge[at + 4 :])
+    with pytest.raises(InputError, match=r"expected at most 100 megapixels|too large"):
+        list(frames_of(path))
+
+
+def test_directories_that_lead_back_are_read_once():
+    content = tiff_of((GREY, 1), order="<")
+    (first,) = struct.unpack_from("<I", content, 4)
+    assert tiff.page_sizes(content[:-4] + struct.pack("<I", first)) == [GREY.shape]
 
 
 def test_a_png_is_not_turned_and_a_jpeg_is(tmp_path):
