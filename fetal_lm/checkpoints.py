@@ -59,8 +59,9 @@ def resolve(choice: str | None, folder: Path) -> Path | None:
 
 
 def run_of(path: Path) -> Path:
-    """The folder of the run that wrote a checkpoint, which lies in its folder `checkpoints`."""
-    return path.resolve().parent.parent
+    """The folder of the run that wrote a checkpoint: above its folder `checkpoints`, or with packed weights in it."""
+    folder = path.resolve().parent
+    return folder if path.suffix == PACKED_SUFFIX else folder.parent
 
 
 def unfinished(folder: Path) -> Path | None:

@@ -155,15 +155,12 @@ def _folder_of(file: Path) -> Path:
             f"{file}: expected a finished run's folder or a checkpoint in it, got a file that is exported already; "
             "give the folder of its run, or measure with the file (fetal-lm predict --model)"
         )
-    beside = (file.parent / ROW_FILE).is_file()
-    # A packed run's weights lie in its folder itself.
-    packed = file.suffix == checkpoints.PACKED_SUFFIX
-    if beside and not packed:
+    if (file.parent / ROW_FILE).is_file() and file.suffix != checkpoints.PACKED_SUFFIX:
         raise InputError(
             f"{file}: expected a finished run's folder or a checkpoint in it, got another file of a run; give its "
             f"folder, {file.parent}"
         )
-    folder = file.parent if packed else checkpoints.run_of(file)
+    folder = checkpoints.run_of(file)
     if not (folder / ROW_FILE).is_file():
         raise InputError(
             f"{file}: expected a finished run's folder or a checkpoint in it (RUN/checkpoints/best.ckpt), but "

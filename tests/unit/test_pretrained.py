@@ -11,6 +11,7 @@ from fetal_lm.data.adapters.phantom import Phantom
 from fetal_lm.data.manifest import before_digest, read_manifest, split_digest, write_manifest
 from fetal_lm.data.splits import Split, by_examination
 from fetal_lm.errors import InputError
+from fetal_lm.predict.released import FOLDER
 
 HERE, OTHER = Phantom(seed=0, images=60), Phantom(seed=5, images=40)
 
@@ -147,3 +148,8 @@ def test_a_damaged_list_of_earlier_heads_is_an_error(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match="expected a split as this program writes it, but KeyError"):
         pretrained.learnt_by(second)
+
+
+def test_packed_weights_know_their_images_too():
+    (learnt,) = pretrained.learnt_by(FOLDER / checkpoints.PACKED)
+    assert len(learnt.images) == 802
