@@ -229,38 +229,40 @@ def _data_module(cfg: DictConfig, source: Any, records: list[Record], split: Spl
     )
 
 
-def build_model(cfg: DictConfig, *, to_train: bool = True) -> Hypothesis:
+def build_model(cfg: DictConfig) -> Hypothesis:
     """The hypothesis that a configuration describes, in channels-last format.
-
-    Args:
-        cfg: resolved or not.
-        to_train: whether it gets the configuration's optimiser.
 
     Raises:
         InputError: options contradict each other.
     """
-    untrained = {"optimizer": _no_optimizer, "schedule": _no_optimizer}
-    optim = instantiate(cfg.optim, _convert_="all") if to_train else untrained
+    optim = instantiate(cfg.optim, _convert_="all")
     model: Hypothesis = instantiate(
         cfg.model,
         codec=instantiate(cfg.codec, _convert_="all"),
         loss=instantiate(cfg.loss, _convert_="all"),
         optimizer=optim["optimizer"],
         schedule=optim["schedule"],
-        monitor=cfg.monitor,
-        size_net=cfg.image_size,
-        canonical=cfg.data.order == "canonical",
-        isotropic=cfg.data.fit == "letterbox",
-        test_flips=mirror.checked(cfg.test_flips),
-        # Runs from before there was the option lack it.
-        test_rotations=turn.checked(cfg.get("test_rotations")),
+        **options_of_model(cfg),
         _convert_="all",
     )
     return model.to(memory_format=torch.channels_last)
 
 
-def _no_optimizer(*_: Any, **__: Any) -> Any:
-    raise RuntimeError("this model was made to predict: it has no optimiser")
+def options_of_model(cfg: dict[str, Any] | DictConfig) -> dict[str, Any]:
+    """What a hypothesis is made with besides its own options, loss, codec and optimiser.
+
+    Raises:
+        InputError: an option is none of those that there are.
+    """
+    return {
+        "monitor": cfg["monitor"],
+        "size_net": cfg["image_size"],
+        "canonical": cfg["data"]["order"] == "canonical",
+        "isotropic": cfg["data"]["fit"] == "letterbox",
+        "test_flips": mirror.checked(cfg["test_flips"]),
+        # Runs from before there was the option lack it.
+        "test_rotations": turn.checked(cfg.get("test_rotations")),
+    }
 
 
 def _trainer(cfg: DictConfig, logger: Logger | None, folder: Path) -> pl.Trainer:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from hydra.errors import InstantiationException
+import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -26,8 +27,8 @@ from fetal_lm.precision import accelerator_here, cpu_precision
 from fetal_lm.predict.engine import EXPORTED_SUFFIX
 from fetal_lm.report.row import FILE_NAME as ROW_FILE
 from fetal_lm.report.row import RunRow, read_row
-from fetal_lm.train import build_model
-from fetal_lm.trusted import PARTS, check_targets
+from fetal_lm.train import options_of_model
+from fetal_lm.trusted import ForeignCodeError, made
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,23 +117,31 @@ def load_run(path: Path, *, flips: Flips | None = None, rotations: Sequence[floa
         cfg.test_flips = flips
     if rotations is not None:
         cfg.test_rotations = list(rotations) or None
-    try:
-        parts = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in PARTS}
-    except OmegaConfBaseException as error:
-        raise _no_model(config, error) from error
-    check_targets(parts, config)
-    try:
-        model = build_model(cfg, to_train=False)
-    except (InstantiationException, OmegaConfBaseException, ValueError) as error:
-        raise _no_model(config, error) from error
+    model = _model(cfg, config)
     checkpoints.load_weights(model, checkpoint)
     return TrainedRun(row, manifest, cfg, model.eval(), digest(checkpoint), digest(config))
 
 
-def _no_model(config: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{config}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
-    )
+def _model(cfg: DictConfig, path: Path) -> Hypothesis:
+    """What a configuration describes, to predict with: without an optimiser, and without code that it might choose."""
+    try:
+        plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        loss, codec = (made(part, plain.get(part), path) for part in ("loss", "codec"))
+        model: Hypothesis = made(
+            "model", plain.get("model"), path, loss=loss, codec=codec, optimizer=_no_optimizer, schedule=_no_optimizer,
+            **options_of_model(plain),
+        )  # fmt: skip
+    except ForeignCodeError:
+        raise
+    except (OmegaConfBaseException, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: this version of fetal_lm makes no model of it ({error}); use the version that trained the run"
+        ) from error
+    return model.to(memory_format=torch.channels_last)
+
+
+def _no_optimizer(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("this model was made to predict: it has no optimiser")
 
 
 def _places(path: Path) -> tuple[Path, Path]:

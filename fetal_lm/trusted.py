@@ -1,13 +1,14 @@
 """What a run's configuration may name: a folder from elsewhere is read, and must not choose what code runs.
 
-Hydra's `instantiate` calls whatever a `_target_` names with whatever stands beside it, and refuses little of that:
-`pandas.read_pickle` and a path would do.
+Hydra's `instantiate` calls whatever a `_target_` names with whatever stands beside it, refuses little of that
+(`pandas.read_pickle` and a path would do), and looks for more of them in what interpolations make and in what it is
+given besides. So it has no part here: objects are made of plain values, in which nothing is left to be looked up.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,27 +19,36 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "loss": ("fetal_lm.losses",),
     "codec": ("fetal_lm.codecs",),
 }
-"""Parts of a configuration that make a model to predict with, and the modules of which it may name classes."""
+"""Parts of a configuration that make a model to predict with, and the modules of which each may name classes."""
 
 
-def check_targets(parts: Mapping[str, Any], path: Path) -> None:
-    """Refuses a configuration whose model, loss or codec is made of anything but this package's own classes.
+class ForeignCodeError(InputError):
+    """A configuration names something else than this package's own classes."""
+
+
+def made(part: str, value: Any, path: Path, **given: Any) -> Any:
+    """The object that a part of a finished run's configuration describes, and those that it is made of.
 
     Args:
-        parts: of a finished run's configuration, those of `PARTS`, resolved.
+        part: one of `PARTS`.
+        value: what stands there, resolved: mappings, lists and plain values.
         path: where it was read, for the message.
+        **given: what else it is made with.
 
     Raises:
-        InputError: it names something else, or a class that this version lacks.
+        ForeignCodeError: it describes no object, or it or one in it is of anything but a class that this version of the
+            package defines there.
+        Exception: the class does not take these options.
     """
-    for part, modules in PARTS.items():
-        for target in _targets(parts[part]):
-            if not is_class_of(target, modules):
-                raise InputError(
-                    f"{path}: {part} names {target!r}, which is no class of this version's {' or '.join(modules)}; a "
-                    "run's folder may name nothing else, as that could run any code; use the version of fetal_lm that "
-                    "trained the run"
-                )
+    target = value.get("_target_") if isinstance(value, dict) else None
+    found = _class_of(target, PARTS[part])
+    if found is None:
+        raise ForeignCodeError(
+            f"{path}: {part} names {target!r}, which is no class of this version's {' or '.join(PARTS[part])}; a run's "
+            "folder may name nothing else, as that could run any code; use the version of fetal_lm that trained the run"
+        )
+    options = {key: _built(part, inner, path) for key, inner in value.items() if key != "_target_"}
+    return found(**options, **given)
 
 
 def is_class_of(target: Any, packages: tuple[str, ...]) -> bool:
@@ -48,30 +58,24 @@ def is_class_of(target: Any, packages: tuple[str, ...]) -> bool:
         >>> [is_class_of(f"fetal_lm.losses.{name}", ("fetal_lm.losses",)) for name in ("CrossEntropy", "Tensor", "_")]
         [True, False, False]
     """
+    return _class_of(target, packages) is not None
+
+
+def _built(part: str, value: Any, path: Path) -> Any:
+    if isinstance(value, dict):
+        if "_target_" in value:
+            return made(part, value, path)
+        return {key: _built(part, inner, path) for key, inner in value.items()}
+    return [_built(part, inner, path) for inner in value] if isinstance(value, list) else value
+
+
+def _class_of(target: Any, packages: tuple[str, ...]) -> type | None:
     module, _, name = str(target).rpartition(".")
-    if not _is_of(module, packages):
-        return False
+    if not any(module == package or module.startswith(f"{package}.") for package in packages):
+        return None
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
-        return False
+        return None
     # A module also has the names that it imports.
-    return isinstance(found, type) and found.__module__ == module
-
-
-def _is_of(module: str, packages: tuple[str, ...]) -> bool:
-    """Whether a module is one of these packages or lies in one."""
-    return any(module == package or module.startswith(f"{package}.") for package in packages)
-
-
-def _targets(value: Any) -> Iterator[Any]:
-    """Every `_target_` in it, however deep."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "_target_":
-                yield inner
-            else:
-                yield from _targets(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _targets(inner)
+    return found if isinstance(found, type) and found.__module__ == module else None

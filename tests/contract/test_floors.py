@@ -48,7 +48,7 @@ ALLOWED = {
     # What only these rooms may import.
     "pytorch_lightning": {"data", "hypotheses", "metrics", "measure", "train", "tracking", "callbacks", "search"},
     "torchmetrics": {"metrics", "hypotheses"},
-    "hydra": {"train", "start", "trained", "sweep", "search"},
+    "hydra": {"train", "start", "sweep", "search"},
     "omegaconf": {"configuration", "train", "start", "trained", "resume", "sweep", "data", "search"},
     "albumentations": {"data"},
     "wandb": {"tracking", "board"},
@@ -71,6 +71,7 @@ ALLOWED = {
         "predict",
         "export",
         "train",
+        "trained",
         "start",
         "checkpoints",
         "callbacks",

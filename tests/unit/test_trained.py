@@ -1,5 +1,6 @@
 """What is no run is said in words that help."""
 
+import contextlib
 import pickle
 import shutil
 from pathlib import Path
@@ -71,13 +72,44 @@ def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, place, target):
     assert not (tmp_path / "touched").exists()
 
 
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize(
+    "line",
+    ["monitor: null", "- 384", "  swap_invariant: true", "  outline_weight: 20.0", "  order: canonical", "seed: 0"],
+)
+def test_nor_does_any_other_option_of_it(tmp_path, line, escaped):
+    run, pickled = tmp_path / "run", tmp_path / "pickled"
+    shutil.copytree(FOLDER, run)
+    pickled.write_bytes(pickle.dumps(Touches(tmp_path / "touched")))
+    named = f"{{_target_: pandas.read_pickle, filepath_or_buffer: {pickled}}}"
+    config = run / "config.yaml"
+    text = config.read_text()
+    assert f"{line}\n" in text
+    # An escaped interpolation is one only when what it stands for is looked up again.
+    value = f"'\\${{oc.create:{named}}}'" if escaped else named
+    config.write_text(text.replace(f"{line}\n", f"{line.rpartition(' ')[0]} {value}\n"))
+    with contextlib.suppress(InputError):
+        load_run(run)
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("loss", ["null", "x", "[1]", "{swap_invariant: true}"])
+def test_a_part_that_describes_nothing_is_said(tmp_path, loss):
+    run = tmp_path / "run"
+    shutil.copytree(FOLDER, run)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("loss:\n" + LOSS, f"loss: {loss}\n"))
+    with pytest.raises(InputError, match="loss names None"):
+        load_run(run)
+
+
 def test_a_configuration_that_makes_no_model_is_named(tmp_path):
     for was, becomes in (("loss:\n" + LOSS, ""), (DEPTH, "    deepness: 3\n")):
         run = tmp_path / f"run {len(becomes)}"
         shutil.copytree(FOLDER, run)
         config = run / "config.yaml"
         config.write_text(config.read_text().replace(was, becomes))
-        with pytest.raises(InputError, match="this version of fetal_lm makes no model of it"):
+        with pytest.raises(InputError, match=r"this version of fetal_lm makes no model of it|loss names None"):
             load_run(run)
 
 
