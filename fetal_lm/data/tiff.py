@@ -65,6 +65,9 @@ def _directories(content: bytes) -> Iterator[dict[int, int]]:
     seen: set[int] = set()
     # A damaged one may lead back to where it came from.
     while at and at not in seen:
+        # Which `unpack_from` says in its own way of a place that no index reaches.
+        if at >= len(content):
+            raise struct.error(f"a directory would lie at byte {at} of {len(content)}")
         seen.add(at)
         (entries,) = struct.unpack_from(order + count, content, at)
         first, found = at + struct.calcsize(f"<{count}"), {}

@@ -96,13 +96,11 @@ class Calibration:
 
     @property
     def aspect(self) -> float:
-        """Height of a pixel in its widths, of the whole image or else of the largest region.
+        """Height of a pixel in its widths, of the largest region or else of the whole image.
 
         It is needed before anyone knows where the head lies. Where nothing is known, pixels are square.
         """
-        if self.whole.known or not self.regions:
-            return self.whole.aspect
-        return max(self.regions, key=_area).spacing.aspect
+        return max(self.regions, key=_area).spacing.aspect if self.regions else self.whole.aspect
 
     def doubts_at(self, points_orig: Float[np.ndarray, "4 2"], aspect: float) -> list[str]:
         """Reasons not to trust lengths of these landmarks, in words.
@@ -114,11 +112,11 @@ class Calibration:
         doubts = []
         if not any(region.holds(points_orig) for region in self.regions):
             found = points_orig[~np.isnan(points_orig).any(1)]
-            held_by = {region.spacing for region in self.regions for point in found if region.holds(point[None])}
+            held_by = [{region.spacing for region in self.regions if region.holds(point[None])} for point in found]
             # As in two pictures side by side. No spacing is right for all landmarks then, `whole` neither.
-            if len(held_by) > 1:
+            if len(set().union(*held_by)) > 1:
                 doubts.append("lies across parts of the image with different spacings")
-            elif self.whole in {region.spacing for region in self.regions}:
+            elif not all(held_by) and self.whole in {region.spacing for region in self.regions}:
                 doubts.append("lies outside the part of the image whose spacing is known")
         if abs(self.at(points_orig).aspect / aspect - 1) > SQUARE_TOLERANCE:
             doubts.append("lies where pixels are of another shape than they were taken for")

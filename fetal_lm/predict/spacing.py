@@ -132,6 +132,8 @@ def _check_places(path: Path, column: str, rows: Mapping[str, CsvRow]) -> None:
     """Makes sure that no two rows are about one image, as a.png and ./a.png would be."""
     named: dict[str, str] = {}
     for name, row in rows.items():
+        if "\0" in name:
+            raise row.error(column, "the name of an image", f"{name!r}, which no file has", "correct it")
         if (other := named.setdefault(_place(path, name), name)) != name:
             raise row.error(
                 column, "each image once", f"{name!r}, which is {other!r} in line {rows[other].line}",

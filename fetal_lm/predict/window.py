@@ -35,13 +35,18 @@ def windowed(frame: Integer[np.ndarray, "H W"], header: Dataset, number: int) ->
     view = _view(header, number)
     if not any(name in view for name in ("VOILUTSequence", "WindowWidth")):
         return None
-    values = np.asarray(apply_modality_lut(frame, view))
-    shown = _looked_up(values, view)
-    if shown is None:
-        shown = _scaled(values, view)
+    try:
+        values = np.asarray(apply_modality_lut(frame, view))
+        shown = _looked_up(values, view)
+        shown = _scaled(values, view) if shown is None else shown
+    except Exception:  # Which one depends on the damage. A window that cannot be read is none.
+        return None
     if shown is None:
         return None
     grey = np.rint(255 * shown).astype(np.uint8)
+    if grey.min() == grey.max():
+        # There is nothing to see in a frame of one grey. Of another, nothing is left.
+        return grey if frame.min() == frame.max() else None
     between = grey[(values > values.min()) & (values < values.max())]
     return grey if ((between > 0) & (between < 255)).sum() >= _LEAST_SHOWN * between.size else None
 

@@ -109,6 +109,13 @@ def test_pages_that_one_decoder_alone_knows_are_all_frames(tmp_path, order):
         list(frames_of(path))
 
 
+@pytest.mark.parametrize("far", [10**6, 2**63, 2**64 - 8])
+def test_a_directory_behind_the_end_is_said(far):
+    content = tiff_of((GREY, 1), order="<", big=True)
+    with pytest.raises(struct.error, match="a directory would lie at byte"):
+        tiff.page_sizes(content[:-8] + struct.pack("<Q", far))
+
+
 def test_directories_that_lead_back_are_read_once():
     content = tiff_of((GREY, 1), order="<")
     (first,) = struct.unpack_from("<I", content, 4)

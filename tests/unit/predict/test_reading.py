@@ -344,12 +344,16 @@ def test_a_head_outside_the_only_region_is_said(tmp_path):
     assert calibration.at(head).x_mm == pytest.approx(0.1)
     outside = ["lies outside the part of the image whose spacing is known"]
     assert [calibration.doubts_at(head + np.array([dx, 0]), 1.0) for dx in (0, 20, 40)] == [outside, outside, []]
+    # Across two pictures of one spacing every end lies in one of them.
+    both = [region(0, 0, 39, 53, (0.01, 0.01)), inset]
+    path = write_dicom(tmp_path / "b.dcm", GREY[None], SequenceOfUltrasoundRegions=both)
+    assert next(frames_of(path)).calibration.doubts_at(head + np.array([20, 0]), 1.0) == []
 
 
-def test_the_shape_of_pixels_is_that_of_the_whole_image_or_of_the_largest_region():
+def test_the_shape_of_pixels_is_that_of_the_largest_region_or_of_the_whole_image():
     flat, high = Spacing(0.2, 0.1), Spacing(0.1, 0.2)
     regions = (Region(0, 0, 9, 53, flat), Region(10, 0, 79, 53, high))
-    assert [Calibration(whole, regions).aspect for whole in (flat, UNKNOWN)] == [0.5, 2.0]
+    assert [Calibration(whole, regions).aspect for whole in (flat, UNKNOWN)] == [2.0, 2.0]
     assert [one.aspect for one in (Calibration(), Calibration(high))] == [1.0, 2.0]
     head = np.array([[15.0, 20.0], [45.0, 20.0], [30.0, 5.0], [30.0, 35.0]])
     calibration = Calibration(flat, regions)
@@ -441,4 +445,11 @@ def test_what_is_wrong_with_a_table_in_hc18s_layout_is_named(tmp_path, text, mes
     table = tmp_path / "hc18.csv"
     table.write_text(text)
     with pytest.raises(InputError, match=message):
+        read_spacings(str(table))
+
+
+def test_a_spacing_csv_with_a_name_that_no_file_has_is_refused(tmp_path):
+    table = tmp_path / "spacings.csv"
+    table.write_text("image,mm_per_px\na\0b.png,0.1\n")
+    with pytest.raises(InputError, match="which no file has"):
         read_spacings(str(table))

@@ -109,3 +109,19 @@ def test_a_frame_has_its_own_window_before_that_of_all():
     shared.PerFrameFunctionalGroupsSequence = [group(128), group(228)]
     assert off(windowed(DEEP, shared, 0)) <= 1
     assert off(windowed(DEEP, shared, 1), GREY.clip(100, 255) - 100) <= 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"RescaleSlope": ["1", "1"], "RescaleIntercept": 0},
+        {"RescaleSlope": 1, "RescaleIntercept": [0, 0]},
+        {"ModalityLUTSequence": [Dataset()]},
+        {"VOILUTSequence": table([0, 1], entries=2, bits=60000)},
+        # Everything the same grey, and below a frame of two greys that are both black.
+        {"RescaleSlope": 0, "RescaleIntercept": 0},
+    ],
+)
+def test_a_damaged_window_is_none(fields):
+    assert windowed(GREY, header(WindowCenter=128, WindowWidth=256, **fields), 0) is None
+    assert windowed(GREY // 128 * 200, header(WindowCenter=1000, WindowWidth=10), 0) is None
