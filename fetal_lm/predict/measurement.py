@@ -24,8 +24,7 @@ LOW_CONFIDENCE: Final = 0.25
 DARK: Final = 128
 """Below it an image is darker than any that the weights were trained on: of HC18's 802 the darkest has 146.
 
-Dimmed to half, HC of 21 of them grows by 0.4 mm on average; to a sixteenth, as 12 bits in 16 are, by up to 61. What
-fills at most 15 of 16 bits stays below.
+What fills at most 15 of 16 bits stays below.
 """
 _BRIGHTEST_SHARE: Final = 0.001
 

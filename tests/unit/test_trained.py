@@ -39,6 +39,14 @@ class Touches:
         return Path.touch, (self.path,)
 
 
+@pytest.fixture
+def config(tmp_path):
+    """Of a copy of the released folder, beside a pickle that makes the file `touched` where it is read."""
+    shutil.copytree(FOLDER, tmp_path / "run")
+    (tmp_path / "pickled").write_bytes(pickle.dumps(Touches(tmp_path / "touched")))
+    return tmp_path / "run" / "config.yaml"
+
+
 LOSS = "  _target_: fetal_lm.losses.CrossEntropy\n  swap_invariant: true\n"
 DEPTH = "    depth: 3\n"
 
@@ -55,18 +63,13 @@ DEPTH = "    depth: 3\n"
         "[1, 2]",
     ],
 )
-def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, place, target):
-    run, pickled = tmp_path / "run", tmp_path / "pickled"
-    shutil.copytree(FOLDER, run)
-    pickled.write_bytes(pickle.dumps(Touches(tmp_path / "touched")))
-    named = f"{{_target_: {target}, filepath_or_buffer: {pickled}}}"
-    config = run / "config.yaml"
-    text = config.read_text()
+def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, config, place, target):
+    named, text = f"{{_target_: {target}, filepath_or_buffer: {tmp_path / 'pickled'}}}", config.read_text()
     assert place in text
     # The whole loss, or deep in the model an element of a list.
     config.write_text(text.replace(place, f"  {named}\n" if place == LOSS else f"    depth: [{named}]\n"))
     with pytest.raises(InputError, match="may name nothing else") as raised:
-        load_run(run)
+        load_run(config.parent)
     assert str(raised.value).startswith(f"{config}: ")
     assert target in str(raised.value)
     assert not (tmp_path / "touched").exists()
@@ -77,19 +80,14 @@ def test_a_folder_from_elsewhere_chooses_no_code(tmp_path, place, target):
     "line",
     ["monitor: null", "- 384", "  swap_invariant: true", "  outline_weight: 20.0", "  order: canonical", "seed: 0"],
 )
-def test_nor_does_any_other_option_of_it(tmp_path, line, escaped):
-    run, pickled = tmp_path / "run", tmp_path / "pickled"
-    shutil.copytree(FOLDER, run)
-    pickled.write_bytes(pickle.dumps(Touches(tmp_path / "touched")))
-    named = f"{{_target_: pandas.read_pickle, filepath_or_buffer: {pickled}}}"
-    config = run / "config.yaml"
-    text = config.read_text()
+def test_nor_does_any_other_option_of_it(tmp_path, config, line, escaped):
+    named, text = f"{{_target_: pandas.read_pickle, filepath_or_buffer: {tmp_path / 'pickled'}}}", config.read_text()
     assert f"{line}\n" in text
     # An escaped interpolation is one only when what it stands for is looked up again.
     value = f"'\\${{oc.create:{named}}}'" if escaped else named
     config.write_text(text.replace(f"{line}\n", f"{line.rpartition(' ')[0]} {value}\n"))
     with contextlib.suppress(InputError):
-        load_run(run)
+        load_run(config.parent)
     assert not (tmp_path / "touched").exists()
 
 
